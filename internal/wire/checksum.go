@@ -31,52 +31,62 @@ func SumSwap(sum uint32) uint32 {
 	return uint32(bits.ReverseBytes16(Fold(sum)))
 }
 
-// sumWords adds b as little-endian 64-bit words with end-around carry. 2^64-1 is a multiple of 2^16-1, so that the
-// result folds to the sum of the 16-bit words. Two accumulators, because a single chain of carries is bound by its
-// latency.
+// sumWords adds b as little-endian 64-bit words with end-around carry: 2^64-1 is a multiple of 2^16-1, so that the
+// result folds to the sum of the 16-bit words. Each block of 64 bytes is a chain of carries of its own, because one
+// chain through the whole of b would be bound by its latency.
 func sumWords(b []byte) uint64 {
-	var s, t, c, d uint64
-	for len(b) >= 128 {
-		w := b[:128:128]
-		s, c = bits.Add64(s, binary.LittleEndian.Uint64(w[0:]), c)
-		s, c = bits.Add64(s, binary.LittleEndian.Uint64(w[8:]), c)
-		s, c = bits.Add64(s, binary.LittleEndian.Uint64(w[16:]), c)
-		s, c = bits.Add64(s, binary.LittleEndian.Uint64(w[24:]), c)
-		s, c = bits.Add64(s, binary.LittleEndian.Uint64(w[32:]), c)
-		s, c = bits.Add64(s, binary.LittleEndian.Uint64(w[40:]), c)
-		s, c = bits.Add64(s, binary.LittleEndian.Uint64(w[48:]), c)
-		s, c = bits.Add64(s, binary.LittleEndian.Uint64(w[56:]), c)
-		t, d = bits.Add64(t, binary.LittleEndian.Uint64(w[64:]), d)
-		t, d = bits.Add64(t, binary.LittleEndian.Uint64(w[72:]), d)
-		t, d = bits.Add64(t, binary.LittleEndian.Uint64(w[80:]), d)
-		t, d = bits.Add64(t, binary.LittleEndian.Uint64(w[88:]), d)
-		t, d = bits.Add64(t, binary.LittleEndian.Uint64(w[96:]), d)
-		t, d = bits.Add64(t, binary.LittleEndian.Uint64(w[104:]), d)
-		t, d = bits.Add64(t, binary.LittleEndian.Uint64(w[112:]), d)
-		t, d = bits.Add64(t, binary.LittleEndian.Uint64(w[120:]), d)
-		b = b[128:]
+	var s, carries uint64
+	for len(b) >= 64 {
+		w := b[:64:64]
+		p, c := bits.Add64(binary.LittleEndian.Uint64(w[0:]), binary.LittleEndian.Uint64(w[8:]), 0)
+		p, c = bits.Add64(p, binary.LittleEndian.Uint64(w[16:]), c)
+		p, c = bits.Add64(p, binary.LittleEndian.Uint64(w[24:]), c)
+		p, c = bits.Add64(p, binary.LittleEndian.Uint64(w[32:]), c)
+		p, c = bits.Add64(p, binary.LittleEndian.Uint64(w[40:]), c)
+		p, c = bits.Add64(p, binary.LittleEndian.Uint64(w[48:]), c)
+		p, c = bits.Add64(p, binary.LittleEndian.Uint64(w[56:]), c)
+		s, c = bits.Add64(s, p, c)
+		carries += c
+		b = b[64:]
 	}
-	s = endAround(s, t, c)
-	return endAround(s, sumTail(b), d)
-}
-
-// sumTail is sumWords for less than 128 bytes.
-func sumTail(b []byte) uint64 {
-	var s, c uint64
 	for len(b) >= 8 {
-		s, c = bits.Add64(s, binary.LittleEndian.Uint64(b), c)
+		var c uint64
+		s, c = bits.Add64(s, binary.LittleEndian.Uint64(b), 0)
+		carries += c
 		b = b[8:]
 	}
-	var last uint64
-	for i := len(b) - 1; i >= 0; i-- {
-		last = last<<8 | uint64(b[i])
+	return endAround(s, carries+sumRest(b))
+}
+
+// sumRest is sumWords for less than 8 bytes.
+func sumRest(b []byte) (s uint64) {
+	if len(b) >= 4 {
+		s, b = uint64(binary.LittleEndian.Uint32(b)), b[4:]
 	}
-	return endAround(s, last, c)
+	if len(b) >= 2 {
+		s, b = s+uint64(binary.LittleEndian.Uint16(b)), b[2:]
+	}
+	if len(b) > 0 {
+		s += uint64(b[0])
+	}
+	return s
 }
 
 // endAround adds with the carry going back in at the bottom, until none is left.
-func endAround(a, b, carry uint64) uint64 {
-	s, c := bits.Add64(a, b, carry)
+func endAround(a, b uint64) uint64 {
+	s, c := bits.Add64(a, b, 0)
 	s, c = bits.Add64(s, 0, c)
 	return s + c
+}
+
+// pseudoSum is the folded sum of the pseudo-header for length bytes of protocol proto. The words of IPv4's and IPv6's
+// are the same but for the addresses, and an IPv4 address in mapped form adds 0xffff, which is zero.
+// https://www.rfc-editor.org/rfc/rfc9293#section-3.1-6.18.1, https://www.rfc-editor.org/rfc/rfc8200#section-8.1
+func pseudoSum(src, dst *[16]byte, proto uint8, length int) uint32 {
+	return uint32(Fold(addrSum(src) + addrSum(dst) + uint64(proto) + uint64(length)))
+}
+
+func addrSum(a *[16]byte) uint64 {
+	hi, lo := binary.BigEndian.Uint64(a[:8]), binary.BigEndian.Uint64(a[8:])
+	return hi>>32 + hi&0xffffffff + lo>>32 + lo&0xffffffff
 }

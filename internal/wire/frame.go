@@ -111,14 +111,3 @@ func ipv6Body(b []byte, want uint8, src, dst *[16]byte) (packet, error) {
 	}
 	return packet{body: b[ipv6Len:total], tos: b[0]<<4 | b[1]>>4, v6: true}, nil
 }
-
-// pseudoSum is the sum of the pseudo-header. The mapped prefix of an IPv4 address is left out, and what differs in
-// layout between IPv4 and IPv6 adds up to the same.
-// https://www.rfc-editor.org/rfc/rfc9293#section-3.1-6.18.1, https://www.rfc-editor.org/rfc/rfc8200#section-8.1
-func pseudoSum(src, dst *[16]byte, v6 bool, proto uint8, length int) uint32 {
-	from := 12
-	if v6 {
-		from = 0
-	}
-	return Sum(dst[from:], Sum(src[from:], uint32(proto)+uint32(length)))
-}

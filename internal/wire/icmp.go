@@ -50,7 +50,7 @@ func ParseICMP(frame []byte, verify bool, e *ICMPError) error {
 	}
 	var pseudo uint32
 	if p.v6 {
-		pseudo = pseudoSum(&e.From, &dst, true, protoICMPv6, len(b))
+		pseudo = pseudoSum(&e.From, &dst, protoICMPv6, len(b))
 	}
 	if verify && Sum(b, pseudo) != 0xffff {
 		return ErrChecksum

@@ -51,7 +51,7 @@ func Parse(frame []byte, verify bool, s *Segment) error {
 	if off < tcpLen || off > len(b) {
 		return ErrHeader
 	}
-	if verify && Sum(b, pseudoSum(&s.Flow.Remote, &s.Flow.Local, p.v6, protoTCP, len(b))) != 0xffff {
+	if verify && Sum(b, pseudoSum(&s.Flow.Remote, &s.Flow.Local, protoTCP, len(b))) != 0xffff {
 		return ErrChecksum
 	}
 	s.SrcMAC = [6]byte(frame[6:12])

@@ -56,7 +56,7 @@ func (t *Template) Init(f Flow, p Path) {
 	tcp := ip[t.l3:]
 	binary.BigEndian.PutUint16(tcp[0:], f.LocalPort)
 	binary.BigEndian.PutUint16(tcp[2:], f.RemotePort)
-	t.pseudo = pseudoSum(&f.Local, &f.Remote, !f.Is4(), protoTCP, 0)
+	t.pseudo = pseudoSum(&f.Local, &f.Remote, protoTCP, 0)
 	t.ports = Sum(tcp[:4], 0)
 }
 
