@@ -1,0 +1,159 @@
+package tcp
+
+import "github.com/xsend/xsend/internal/wire"
+
+// echo is the timestamp that the peer sent back.
+type echo struct {
+	val   uint32 // our clock in milliseconds, as tsVal gives it
+	valid bool
+	conn  *Conn
+}
+
+// before reports that the echo is of an older segment than one sent at t: the ACK
+// cannot be that segment's (https://www.rfc-editor.org/rfc/rfc7323#section-4).
+func (e echo) before(t Time) bool { return e.valid && int32(e.val-e.conn.tsVal(t)) < 0 }
+
+// ackEvent gathers what one ACK did.
+type ackEvent struct {
+	echo      echo
+	acked     int // sequence numbers newly covered by the cumulative ACK
+	delivered int // those plus newly SACKed, each counted once
+	rtt       Duration
+	prior     int // bytes in flight before it
+}
+
+// sample takes the round-trip time of a segment that was sent only once (Karn,
+// https://www.rfc-editor.org/rfc/rfc6298#section-3): of the oldest that this ACK covers.
+func (ev *ackEvent) sample(now Time, s *slot) {
+	if s.xmits == 1 && ev.rtt == 0 {
+		ev.rtt = max(now-s.sent, 1)
+	}
+}
+
+// receiveAck is the ACK field of an acceptable segment, https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4
+// (fifth). False: the segment is to be dropped.
+func (c *Conn) receiveAck(now Time, seg *wire.Segment) bool {
+	ack := Seq(seg.Ack)
+	oldest := c.sndUna - Seq(c.maxSndWnd)
+	if c.sndNxt.Before(ack) || ack.Before(oldest) { // https://www.rfc-editor.org/rfc/rfc5961#section-5.2
+		c.challengeACK(now)
+		return false
+	}
+	if ack.Before(c.sndUna) {
+		return true // an old one, overtaken
+	}
+	ev := ackEvent{echo: echo{val: seg.Options.TSEcr, valid: c.tsOK && seg.Options.HasTS, conn: c}, prior: c.inFlight()}
+	moved := c.updateWindow(seg)
+	if c.sackOK {
+		c.receiveSACK(now, seg, &ev)
+	}
+	switch {
+	case c.sndUna.Before(ack):
+		c.cumulative(now, ack, &ev)
+	case !c.sackOK && !moved && seg.Len() == 0 && c.outstanding():
+		c.recovery.dupAcks++
+	}
+	if ev.rtt > 0 {
+		c.rtt.sample(ev.rtt)
+	}
+	c.recover(now, &ev)
+	if moved && !c.outstanding() {
+		c.timers.persist, c.backoff = Never, 0
+	}
+	return true
+}
+
+// updateWindow takes the peer's window (https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4, SND.WL1
+// and SND.WL2) and reports whether it changed.
+func (c *Conn) updateWindow(seg *wire.Segment) bool {
+	seq, ack := Seq(seg.Seq), Seq(seg.Ack)
+	if !c.sndWL1.Before(seq) && !(c.sndWL1 == seq && c.sndWL2.AtMost(ack)) {
+		return false
+	}
+	wnd := uint32(seg.Window) << c.sndScale
+	changed := wnd != c.sndWnd
+	c.sndWnd, c.sndWL1, c.sndWL2 = wnd, seq, ack
+	c.maxSndWnd = max(c.maxSndWnd, wnd)
+	return changed
+}
+
+// cumulative takes what the cumulative ACK covers out of the queue. A segment that
+// is covered in part stays whole: it is sent again from its first byte if it must.
+func (c *Conn) cumulative(now Time, ack Seq, ev *ackEvent) {
+	ev.acked = ack.Sub(c.sndUna)
+	c.stats.BytesAcked += uint64(ev.acked)
+	c.sndUna = ack
+	c.lastProg = now
+	c.retries, c.backoff = 0, 0
+	for i := c.q.head; i != none && i != c.q.fresh; i = c.q.head {
+		s := &c.q.slots[i]
+		if ack.Before(s.end()) {
+			break
+		}
+		if s.has(slotSACKed) {
+			c.rack.sacked--
+		} else {
+			ev.delivered += s.seqLen()
+			ev.sample(now, s)
+			c.rack.delivered(now, s, ev.echo)
+		}
+		c.dropSlot(i)
+	}
+	if c.finQueue && !c.finSlot && c.state.sending() {
+		c.queueFIN()
+	}
+	c.armRTO(now)
+	if c.finSlot && ack == c.sndEnd {
+		c.finAcked(now)
+		c.stats.BytesAcked--
+	}
+}
+
+// recover finds losses, moves between the phases, and lets the window grow or fall.
+func (c *Conn) recover(now Time, ev *ackEvent) {
+	lost := c.detectLoss(now) || c.detectLossReno(ev)
+	if c.recovery.phase == phaseLoss && ev.acked > 0 {
+		c.growWindow(ev)
+	}
+	c.leaveRecovery()
+	switch {
+	case c.recovery.phase == phaseOpen && lost:
+		c.enterRecovery(now, ev.delivered)
+		c.reduceRate(ev.delivered, false)
+	case c.recovery.phase == phaseRecovery:
+		c.reduceRate(ev.delivered, ev.acked > 0 && !lost)
+	case c.recovery.phase == phaseOpen && ev.acked > 0:
+		c.growWindow(ev)
+	}
+}
+
+// growWindow lets congestion control count an ACK, if the window was what limited
+// us (https://www.rfc-editor.org/rfc/rfc7661#section-4.1 in its simplest form).
+func (c *Conn) growWindow(ev *ackEvent) {
+	if c.cwndLimited || c.cc.window() < c.cc.threshold() && 2*ev.prior > c.cc.window() {
+		c.cc.onAck(ev.acked)
+	}
+}
+
+// detectLossReno is fast retransmit for peers without SACK: the third duplicate
+// ACK, and each partial ACK in recovery, say that the first segment is lost
+// (https://www.rfc-editor.org/rfc/rfc6582#section-3.2).
+func (c *Conn) detectLossReno(ev *ackEvent) bool {
+	if c.sackOK || !c.outstanding() {
+		return false
+	}
+	r := &c.recovery
+	partial := ev.acked > 0 && r.phase == phaseRecovery && c.sndUna.Before(r.point)
+	if ev.acked > 0 {
+		r.dupAcks = max(0, r.dupAcks-(ev.acked-1)/c.mss)
+		if r.phase != phaseRecovery {
+			r.dupAcks = 0
+		}
+	}
+	third := r.phase == phaseOpen && r.dupAcks >= dupThresh
+	if head := c.q.head; (third || partial) && c.q.slots[head].has(slotFlight) {
+		c.markLost(head)
+		return true
+	}
+	return false
+}

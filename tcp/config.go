@@ -1,0 +1,117 @@
+package tcp
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/xsend/xsend/internal/wire"
+	"github.com/xsend/xsend/umem"
+)
+
+// Headroom is where the payload of a frame starts: room for 24 bytes of TX
+// metadata, Ethernet with a VLAN tag, IPv6 and TCP with all options (146 bytes),
+// rounded so that payload starts on a cache line.
+const Headroom = 256
+
+// How a connection ends. Err returns one of them, perhaps wrapped.
+var (
+	ErrRefused    = errors.New("connection refused")                  // RST in answer to our SYN
+	ErrReset      = errors.New("connection reset by peer")            // RST later
+	ErrTimeout    = errors.New("connection timed out")                // retries or the user timeout used up
+	ErrAborted    = errors.New("connection aborted")                  // Abort was called
+	ErrNoRoute    = errors.New("destination unreachable")             // an ICMP error ended the handshake
+	ErrBadConfig  = errors.New("tcp: bad configuration")              // New refused
+	errNotOpening = errors.New("tcp: Connect on a connection in use") // our own caller's mistake
+)
+
+// Config is what a connection is made with. Zero means the default given.
+type Config struct {
+	Flow wire.Flow // both ends; must be set
+	Path wire.Path // what is below TCP; SetPath changes it later
+	MTU  int       // bytes of IP packet the link carries; must be set
+	ISS  Seq       // initial sequence number, chosen by the caller (https://www.rfc-editor.org/rfc/rfc6528)
+
+	MSS         int        // most payload bytes in a segment that we send; 0 = what MTU and peer allow
+	AdvertMSS   int        // MSS that we announce, limited by what an RX frame holds; 0 = from MTU
+	SendSlots   int        // segments in the send queue at once; 0 = 16384
+	Window      int        // receive window that we announce, bytes; 0 = 65535, at most that
+	Congestion  Congestion // congestion control; "" = Reno
+	InitialCwnd int        // segments; 0 = 10 (https://www.rfc-editor.org/rfc/rfc6928)
+	RTOMin      Duration   // floor of the retransmission timeout; 0 = 200 ms, as Linux has it
+	SynRetries  int        // SYNs sent again before ErrTimeout; 0 = 6
+	Retries     int        // retransmission timeouts in a row before ErrTimeout; 0 = 15
+	UserTimeout Duration   // time without progress before ErrTimeout; 0 = only Retries counts
+	TimeWait    Duration   // length of TIME-WAIT; 0 = 60 s
+	Rate        uint64     // most bytes of payload per second; 0 = no cap
+	TSOffset    uint32     // added to our timestamps, chosen at random by the caller
+
+	NoSACK       bool // do not offer SACK
+	NoTimestamps bool // do not offer timestamps
+	NoScale      bool // do not offer window scaling
+
+	// Resum makes every transmission sum the payload as it is found, instead of
+	// using the sum taken when the segment was first sent. The wrong release modes
+	// need it: there the writer may have changed the bytes.
+	Resum bool
+}
+
+// Congestion names a congestion control.
+type Congestion string
+
+// The congestion controls.
+const (
+	Reno Congestion = "reno" // https://www.rfc-editor.org/rfc/rfc5681, https://www.rfc-editor.org/rfc/rfc6582
+)
+
+// Congestions are the names that Config.Congestion takes.
+func Congestions() []Congestion { return []Congestion{Reno} }
+
+const (
+	minMTU = 576  // https://www.rfc-editor.org/rfc/rfc791#section-3.1 (what every host takes)
+	maxMTU = 9216 // more than one chunk is refused by the caller, who knows the chunk
+)
+
+func (c *Config) validate(pool *umem.Pool) error {
+	switch {
+	case pool == nil:
+		return fmt.Errorf("%w: no pool", ErrBadConfig)
+	case c.Flow.LocalPort == 0 || c.Flow.RemotePort == 0:
+		return fmt.Errorf("%w: port 0", ErrBadConfig)
+	case c.MTU < minMTU || c.MTU > maxMTU:
+		return fmt.Errorf("%w: MTU %d: must be from %d to %d", ErrBadConfig, c.MTU, minMTU, maxMTU)
+	case c.Window < 0 || c.Window > 65535:
+		return fmt.Errorf("%w: receive window %d: must be from 0 to 65535", ErrBadConfig, c.Window)
+	case c.SendSlots < 0 || c.SendSlots > 1<<24:
+		return fmt.Errorf("%w: %d send slots: must be from 0 to %d", ErrBadConfig, c.SendSlots, 1<<24)
+	case c.MSS != 0 && c.MSS < minMSS:
+		return fmt.Errorf("%w: MSS %d: must be at least %d", ErrBadConfig, c.MSS, minMSS)
+	}
+	if room := pool.Region().ChunkSize() - Headroom; c.MSS == 0 && c.MTU-40 > room || c.MSS > room {
+		return fmt.Errorf("%w: MTU %d, MSS %d: a frame of %d bytes carries %d bytes of payload",
+			ErrBadConfig, c.MTU, c.MSS, pool.Region().ChunkSize(), room)
+	}
+	if _, err := newControl(c.Congestion); err != nil {
+		return err
+	}
+	return nil
+}
+
+func (c *Config) setDefaults() {
+	orInt := func(p *int, v int) {
+		if *p == 0 {
+			*p = v
+		}
+	}
+	orTime := func(p *Duration, v Duration) {
+		if *p == 0 {
+			*p = v
+		}
+	}
+	orInt(&c.SendSlots, 16384)
+	orInt(&c.Window, 65535)
+	orInt(&c.InitialCwnd, 10)
+	orInt(&c.SynRetries, 6)
+	orInt(&c.Retries, 15)
+	orTime(&c.RTOMin, 200*Millisecond)
+	orTime(&c.TimeWait, 60*Second)
+}

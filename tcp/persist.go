@@ -1,0 +1,59 @@
+package tcp
+
+import "github.com/xsend/xsend/internal/wire"
+
+// armPersist starts the persist timer where there is something to send, nothing
+// outstanding whose timer would move things, and the peer's window in the way.
+// https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6.1
+func (c *Conn) armPersist(now Time) {
+	if c.probeNow {
+		return
+	}
+	blocked := c.q.fresh != none && !c.outstanding() && c.timers.send == Never
+	if !blocked || c.timers.persist != Never {
+		return
+	}
+	if c.sndWnd > 0 {
+		c.timers.persist = now + swsOverride
+		return
+	}
+	c.timers.persist = now + min(c.rtt.rto<<c.backoff, persistMax)
+}
+
+// onPersist sends into a window that is too small for politeness, or asks whether
+// a closed one has opened. The peer that answers keeps us waiting as long as it
+// likes; the probes never give up by themselves.
+func (c *Conn) onPersist(now Time) {
+	if c.q.fresh == none || c.outstanding() {
+		return
+	}
+	if c.sndWnd > 0 {
+		c.overrideSWS = true
+		return
+	}
+	if c.cfg.UserTimeout > 0 && now-c.lastProg >= c.cfg.UserTimeout {
+		c.sendRST = true
+		c.die(ErrTimeout)
+		return
+	}
+	c.probeNow = true
+	c.backoff = min(c.backoff+1, maxBackoff)
+	c.timers.persist = now + min(c.rtt.rto<<c.backoff, persistMax)
+}
+
+// probeByte is the garbage that a probe carries: its sequence number was ACKed
+// long ago, so that the peer throws it away and answers.
+var probeByte = [1]byte{0xa5}
+
+// emitProbe makes a segment with one garbage byte at sndUna-1
+// (https://www.rfc-editor.org/rfc/rfc1122#page-101, section 4.2.3.6). Linux answers each of those,
+// but only one empty probe in 500 ms.
+func (c *Conn) emitProbe(now Time, tx *Tx) int {
+	if !c.emitControl(now, tx, c.sndUna-1, wire.FlagACK, probeByte[:]) {
+		return 0
+	}
+	c.probeNow = false
+	tx.Again = true
+	c.stats.Probes++
+	return 1
+}

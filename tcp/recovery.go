@@ -1,0 +1,98 @@
+package tcp
+
+// phase is where loss recovery stands; Linux calls the three Open, Recovery and Loss.
+type phase uint8
+
+const (
+	phaseOpen     phase = iota
+	phaseRecovery       // fast recovery, until recoveryPoint is ACKed
+	phaseLoss           // after a timeout, until recoveryPoint is ACKed
+)
+
+func (p phase) String() string { return [...]string{"open", "recovery", "loss"}[min(int(p), 2)] }
+
+// recoveryState is the phase and what proportional rate reduction counts in it
+// (https://www.rfc-editor.org/rfc/rfc9937#section-6).
+type recoveryState struct {
+	phase     phase
+	point     Seq // recoveryPoint: sndNxt when the phase began
+	recoverFS int // RecoverFS: bytes in flight when it began
+	delivered int // prr_delivered
+	out       int // prr_out
+	dupAcks   int // only without SACK
+}
+
+// enterRecovery begins fast recovery: ssthresh falls once. delivered is what the
+// ACK that showed the loss delivered.
+func (c *Conn) enterRecovery(now Time, delivered int) {
+	c.stats.Recoveries++
+	flight := c.inFlight() + c.rack.lost.bytes
+	c.cc.onLoss(now, max(flight, c.mss))
+	c.recovery = recoveryState{phase: phaseRecovery, point: c.sndNxt,
+		recoverFS: max(1, flight+delivered), dupAcks: c.recovery.dupAcks}
+}
+
+// reduceRate is PRR-SSRB with the safe-ACK heuristic: how much may be sent in
+// answer to an ACK that delivered so many bytes
+// (https://www.rfc-editor.org/rfc/rfc9937#section-6.2). It sets the congestion window.
+func (c *Conn) reduceRate(delivered int, safe bool) {
+	r := &c.recovery
+	if r.phase != phaseRecovery {
+		return
+	}
+	r.delivered += delivered
+	pipe, target := c.inFlight(), c.cc.threshold()
+	var quota int
+	if pipe > target {
+		quota = (r.delivered*target+r.recoverFS-1)/r.recoverFS - r.out
+	} else {
+		quota = max(r.delivered-r.out, delivered)
+		if safe {
+			quota += c.mss
+		}
+		quota = min(target-pipe, quota)
+	}
+	if r.out == 0 {
+		quota = max(quota, c.mss) // the first retransmission is never held back
+	}
+	c.cc.setWindow(pipe + max(quota, 0))
+}
+
+// leaveRecovery ends either phase once everything sent before it was ACKed.
+func (c *Conn) leaveRecovery() {
+	if c.recovery.phase == phaseOpen || c.sndUna.Before(c.recovery.point) {
+		return
+	}
+	if c.recovery.phase == phaseRecovery {
+		c.cc.onRecovered()
+	}
+	c.recovery = recoveryState{}
+}
+
+// enterLoss is what a retransmission timeout means: everything out is lost, and we
+// begin again with one segment (https://www.rfc-editor.org/rfc/rfc5681#section-3.1).
+func (c *Conn) enterLoss(now Time) {
+	flight := c.inFlight() + c.rack.lost.bytes
+	if c.q.slots[c.q.head].has(slotSACKed) {
+		c.forgetSACKs()
+	}
+	c.cc.onTimeout(now, max(flight, c.mss), c.recovery.phase != phaseLoss)
+	c.recovery = recoveryState{phase: phaseLoss, point: c.sndNxt}
+	c.timers.reo = Never
+	for i := c.q.head; i != none && i != c.q.fresh; i = c.q.slots[i].next {
+		if !c.q.slots[i].has(slotSACKed) {
+			c.markLost(i)
+		}
+	}
+}
+
+// forgetSACKs is for a peer that reneged: what stands first in the queue was
+// SACKed and yet not ACKed for a whole timeout
+// (https://www.rfc-editor.org/rfc/rfc2018#section-8).
+func (c *Conn) forgetSACKs() {
+	c.stats.Reneged++
+	for i := c.q.head; i != none && i != c.q.fresh; i = c.q.slots[i].next {
+		c.q.slots[i].flags &^= slotSACKed
+	}
+	c.rack.sacked, c.rack.sackHint = 0, Ref{}
+}

@@ -1,0 +1,55 @@
+package tcp
+
+import "math"
+
+// reno is slow start and congestion avoidance as in
+// https://www.rfc-editor.org/rfc/rfc5681#section-3.1, with appropriate byte counting
+// (https://www.rfc-editor.org/rfc/rfc3465).
+type reno struct {
+	mss      int
+	cwnd     int
+	ssthresh int
+	credit   int // bytes ACKed in congestion avoidance, not yet turned into window
+}
+
+const maxCwnd = 1 << 30
+
+func (r *reno) start(mss, segments int) {
+	*r = reno{mss: mss, cwnd: mss * segments, ssthresh: math.MaxInt}
+}
+
+func (r *reno) setMSS(mss int) { r.mss = mss }
+func (r *reno) window() int    { return r.cwnd }
+func (r *reno) threshold() int { return r.ssthresh }
+
+func (r *reno) onAck(acked int) {
+	if r.cwnd < r.ssthresh {
+		// Slow start grows by what was ACKed; what leads past the threshold counts below.
+		grow := min(acked, r.ssthresh-r.cwnd)
+		r.cwnd += grow
+		acked -= grow
+	}
+	r.credit += acked
+	for r.credit >= r.cwnd {
+		r.credit -= r.cwnd
+		r.cwnd += r.mss
+	}
+	r.cwnd = min(r.cwnd, maxCwnd)
+}
+
+// onLoss halves (https://www.rfc-editor.org/rfc/rfc5681#section-3.2, equation 4).
+func (r *reno) onLoss(_ Time, flight int) {
+	r.ssthresh = max(flight/2, 2*r.mss)
+	r.credit = 0
+}
+
+// onTimeout goes back to one segment; the threshold falls once per loss event.
+func (r *reno) onTimeout(now Time, flight int, first bool) {
+	if first {
+		r.onLoss(now, flight)
+	}
+	r.cwnd, r.credit = r.mss, 0
+}
+
+func (r *reno) setWindow(bytes int) { r.cwnd = max(bytes, r.mss) }
+func (r *reno) onRecovered()        { r.cwnd = max(r.ssthresh, r.mss) }

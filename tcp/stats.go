@@ -1,0 +1,53 @@
+package tcp
+
+// Stats is what a connection counted since New.
+type Stats struct {
+	SegmentsOut, SegmentsIn uint64
+	BytesSent               uint64 // payload, first transmissions
+	BytesAcked              uint64 // payload covered by the cumulative ACK
+	BytesReceived           uint64 // payload from the peer: ACKed, counted and thrown away
+	Retransmits             uint64 // segments sent again
+	RetransmitsHeld         uint64 // put off because the kernel held the last transmission
+	Lost                    uint64 // segments marked lost
+	Recoveries              uint64 // fast recoveries
+	Timeouts                uint64 // retransmission timeouts
+	TimeoutsHeld            uint64 // timeouts put off because the kernel held the segment
+	Reneged                 uint64 // times the peer took SACKs back
+	DSACKs                  uint64
+	Probes                  uint64 // zero-window probes
+	Splits                  uint64 // tails copied because they cannot be sent in place
+	Cuts                    uint64 // segments cut
+	NoFrame                 uint64 // times the reserve was empty
+	OutOfWindow             uint64 // segments outside the receive window
+	PAWS                    uint64 // segments refused by their timestamp
+	NoTimestamp             uint64 // segments dropped that lack the agreed timestamp
+	ResetsIn                uint64
+	Challenges              uint64 // challenge ACKs
+	ChallengesLimited       uint64 // challenge ACKs not sent
+	ICMPIgnored             uint64 // errors that quote nothing outstanding, or say nothing new
+	ICMPSoft                uint64 // errors counted only
+
+	PathMTU    int // learnt from ICMP; 0 = never
+	Cwnd       int // bytes
+	Ssthresh   int // bytes
+	InFlight   int // bytes
+	SendWindow int // the peer's window, bytes
+	MSS        int
+	SRTT       Duration
+	RTTVar     Duration
+	MinRTT     Duration
+	RTO        Duration
+	Phase      string // of loss recovery: open, recovery, loss
+	State      State
+	Congestion Congestion
+}
+
+// Stats is a snapshot of the counters and of the state beside them.
+func (c *Conn) Stats() Stats {
+	s := c.stats
+	s.Cwnd, s.Ssthresh, s.InFlight = c.cc.window(), c.cc.threshold(), c.inFlight()
+	s.SendWindow, s.MSS = int(c.sndWnd), c.mss
+	s.SRTT, s.RTTVar, s.RTO, s.MinRTT = c.rtt.srtt, c.rtt.rttvar, c.rtt.rto, c.rack.minRTT
+	s.Phase, s.State, s.Congestion = c.recovery.phase.String(), c.state, c.cfg.Congestion
+	return s
+}

@@ -1,0 +1,307 @@
+package tcp
+
+import (
+	"github.com/xsend/xsend/internal/wire"
+	"github.com/xsend/xsend/umem"
+)
+
+// tsOptionLen is the timestamps option with its padding.
+const tsOptionLen = 12
+
+// Transmit makes the packets that may go now, at most len(out), and returns how
+// many: control first, then what was lost, then new data. Every one of them is
+// counted in the pool as submitted and must be put on the TX ring. Fewer than
+// len(out) means that there is no more to send now.
+func (c *Conn) Transmit(now Time, out []Tx) int {
+	n := 0
+	if c.sendRST && len(out) > 0 && c.emitControl(now, &out[0], c.sndNxt, wire.FlagRST|wire.FlagACK, nil) {
+		c.sendRST = false
+		n++
+	}
+	if c.sendSYN && n < len(out) {
+		n += c.emitSYN(now, &out[n])
+	}
+	if c.state.sending() {
+		n += c.resendLost(now, out[n:])
+		n += c.sendNew(now, out[n:])
+		c.armPersist(now)
+		if c.probeNow && n < len(out) {
+			n += c.emitProbe(now, &out[n])
+		}
+	}
+	if c.ackNow && c.state.synchronized() && n < len(out) && c.emitControl(now, &out[n], c.sndNxt, wire.FlagACK, nil) {
+		n++
+	}
+	return n
+}
+
+// resendLost sends again what is marked lost, as far as the window lets it. What
+// the kernel still holds from the last time is left for its completion.
+func (c *Conn) resendLost(now Time, out []Tx) int {
+	n := 0
+	for i := c.rack.lost.oldest; i != none && n < len(out); {
+		s := &c.q.slots[i]
+		next := s.newer
+		if s.out > 0 {
+			if !s.has(slotDeferred) {
+				s.flags |= slotDeferred
+				c.stats.RetransmitsHeld++
+			}
+			i = next
+			continue
+		}
+		if !c.windowAllows(i) || !c.pace.ready(now) {
+			c.waitPace(now)
+			break
+		}
+		if !c.fit(i) {
+			break
+		}
+		next = s.newer // a cut put the rest there
+		if !c.emitSlot(now, i, &out[n]) {
+			break
+		}
+		out[n].Again = true
+		c.stats.Retransmits++
+		n++
+		i = next
+	}
+	return n
+}
+
+// windowAllows reports that slot i may be sent again: the congestion window has
+// room for it, or nothing is in flight; and the peer's window reaches it, or it is
+// the first (a window that shrank must not stop the repair).
+func (c *Conn) windowAllows(i int32) bool {
+	s := &c.q.slots[i]
+	flight := c.inFlight()
+	if flight > 0 && flight+min(s.seqLen(), c.mss) > c.cc.window() {
+		return false
+	}
+	return i == c.q.head || s.seq.Before(c.sndUna.Add(int(c.sndWnd)))
+}
+
+// fit cuts slot i where it is longer than a segment may be; false when it cannot
+// be cut now.
+func (c *Conn) fit(i int32) bool {
+	return int(c.q.slots[i].length) <= c.mss || c.cut(i, c.mss)
+}
+
+// sendNew sends what was never sent, as far as both windows and the pacer let it.
+func (c *Conn) sendNew(now Time, out []Tx) int {
+	n := 0
+	c.cwndLimited = false
+	for c.q.fresh != none && n < len(out) {
+		i := c.q.fresh
+		if !c.pace.ready(now) {
+			c.waitPace(now)
+			break
+		}
+		if !c.fit(i) || !c.fitWindow(now, i) {
+			break
+		}
+		s := &c.q.slots[i]
+		if flight := c.inFlight(); flight > 0 && flight+s.seqLen() > c.cc.window() {
+			c.cwndLimited = true
+			break
+		}
+		next := s.next
+		if !c.emitSlot(now, i, &out[n]) {
+			break
+		}
+		c.q.fresh = next
+		n++
+	}
+	return n
+}
+
+// fitWindow makes slot i, never sent, fit into the peer's window, if need be by
+// cutting it: sender's silly window avoidance, https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6.2.1.
+// False: wait for the window or for armPersist.
+func (c *Conn) fitWindow(now Time, i int32) bool {
+	s := &c.q.slots[i]
+	usable := c.sndUna.Add(int(c.sndWnd)).Sub(s.seq)
+	switch {
+	case s.seqLen() <= usable:
+		return true
+	case usable <= 0 || s.has(slotFIN):
+		return false
+	case usable >= int(c.maxSndWnd)/2 || c.overrideSWS:
+		c.overrideSWS = false
+		return c.cut(i, usable)
+	}
+	return false
+}
+
+// waitPace asks to be called again when the pacer lets the next packet go.
+func (c *Conn) waitPace(now Time) {
+	if !c.pace.ready(now) {
+		c.timers.send = c.pace.next
+	}
+}
+
+// emitSlot makes the packet of slot i. It moves the slot into the flight.
+func (c *Conn) emitSlot(now Time, i int32, tx *Tx) bool {
+	s := &c.q.slots[i]
+	frame, off, ok := c.packetFrame(s)
+	if !ok {
+		c.timers.send = min(c.timers.send, now+frameRetry)
+		return false
+	}
+	flags := uint8(wire.FlagACK)
+	if s.next == none {
+		flags |= wire.FlagPSH
+	}
+	if s.has(slotFIN) {
+		flags |= wire.FlagFIN
+	}
+	buf := c.pool.Bytes(frame)
+	if !s.has(slotSummed) || c.cfg.Resum {
+		s.sum = wire.Sum(buf[off:off+int(s.length)], 0)
+		s.flags |= slotSummed
+	}
+	c.put(now, tx, frame, off, int(s.length), s.seq, flags, c.options(now), s.sum)
+	tx.Ref, tx.Again, tx.Source = c.q.ref(i), s.xmits > 0, umem.NoFrame
+	if s.nspans > 0 {
+		tx.Source = s.spans[0].frame
+	}
+	c.noteSent(now, i)
+	return true
+}
+
+// noteSent does the books of a slot just transmitted.
+func (c *Conn) noteSent(now Time, i int32) {
+	s := &c.q.slots[i]
+	c.leaveFlight(i)
+	s.flags &^= slotDeferred
+	s.out++
+	s.xmits = min(s.xmits+1, 1<<16-2)
+	s.sent = now
+	if s.xmits == 1 {
+		s.first = now
+		c.stats.BytesSent += uint64(s.length)
+		if s.has(slotFIN) {
+			c.finSent()
+		}
+	}
+	c.enterFlight(i)
+	c.sndNxt = maxSeq(c.sndNxt, s.end())
+	c.recovery.out += s.seqLen()
+	c.pace.sent(now, int(s.length))
+	c.timers.persist = Never
+	if c.timers.rto == Never {
+		c.armRTO(now)
+	}
+}
+
+// packetFrame is the frame that slot s is sent from, and where its payload starts
+// in it. Only a range that starts where a frame's payload starts has room for the
+// headers before it; everything else is copied once, into a frame of the reserve.
+func (c *Conn) packetFrame(s *slot) (umem.Frame, int, bool) {
+	switch {
+	case s.tail != umem.NoFrame:
+		return s.tail, Headroom, true
+	case s.nspans == 1 && s.spans[0].off == Headroom:
+		return s.spans[0].frame, Headroom, true
+	}
+	f, ok := c.pool.Alloc()
+	if !ok {
+		c.stats.NoFrame++
+		return umem.NoFrame, 0, false
+	}
+	if s.nspans == 0 {
+		return f, Headroom, true // FIN: a fresh frame each time, free at its completion
+	}
+	c.copyTail(s, f)
+	return f, Headroom, true
+}
+
+// copyTail copies the payload of slot s into frame f, which the slot keeps.
+func (c *Conn) copyTail(s *slot, f umem.Frame) {
+	dst := c.pool.Bytes(f)[Headroom:]
+	at := 0
+	for k := range s.nspans {
+		p := s.spans[k]
+		at += copy(dst[at:], c.pool.Bytes(p.frame)[p.off:p.off+p.length])
+	}
+	c.pool.Hold(f)
+	s.tail = f
+	c.stats.Splits++
+}
+
+// put writes the headers and fills in the descriptor.
+func (c *Conn) put(now Time, tx *Tx, f umem.Frame, off, n int, seq Seq, flags uint8, opts []byte, sum uint32) {
+	c.ipID++
+	h := wire.Header{Seq: uint32(seq), Ack: uint32(c.rcvNxt), Options: opts, Window: c.rcvWnd, ID: c.ipID, Flags: flags}
+	if flags&wire.FlagACK == 0 {
+		h.Ack = 0
+	}
+	hdr := c.tmpl.Put(c.pool.Bytes(f)[:off], &h, n, sum)
+	c.pool.Submit(f)
+	*tx = Tx{Addr: c.pool.Region().Addr(f) + uint64(off-hdr), Len: uint32(hdr + n), Frame: f, Source: umem.NoFrame}
+	c.ackNow = c.ackNow && flags&wire.FlagACK == 0
+	c.stats.SegmentsOut++
+}
+
+// emitControl makes a packet without payload of ours; probe is payload that is not
+// of the stream.
+func (c *Conn) emitControl(now Time, tx *Tx, seq Seq, flags uint8, probe []byte) bool {
+	return c.emit(now, tx, seq, flags, c.options(now), probe)
+}
+
+func (c *Conn) emit(now Time, tx *Tx, seq Seq, flags uint8, opts, probe []byte) bool {
+	f, ok := c.pool.Alloc()
+	if !ok {
+		c.stats.NoFrame++
+		c.timers.send = min(c.timers.send, now+frameRetry)
+		return false
+	}
+	copy(c.pool.Bytes(f)[Headroom:], probe)
+	c.put(now, tx, f, Headroom, len(probe), seq, flags, opts, wire.Sum(probe, 0))
+	return true
+}
+
+// emitSYN makes the SYN, or the SYN-ACK of a simultaneous open.
+func (c *Conn) emitSYN(now Time, tx *Tx) int {
+	flags := uint8(wire.FlagSYN)
+	if c.state == SynReceived {
+		flags |= wire.FlagACK
+	}
+	if !c.emit(now, tx, c.iss, flags, c.synOptions(now), nil) {
+		return 0
+	}
+	tx.Again = c.synTries > 0
+	c.sendSYN = false
+	c.synTries++
+	c.synSent = now
+	c.sndNxt = c.iss.Add(1)
+	c.timers.rto = now + min(c.rtt.rto<<c.backoff, maxRTO)
+	return 1
+}
+
+// options are those of every segment after the handshake.
+func (c *Conn) options(now Time) []byte {
+	if !c.tsOK {
+		return nil
+	}
+	return wire.PutTimestamps(c.optBuf[:0], c.tsVal(now), c.tsRecent)
+}
+
+// tsVal is our timestamp clock: milliseconds
+// (https://www.rfc-editor.org/rfc/rfc7323#section-5.4 wants 1 ms to 1 s).
+func (c *Conn) tsVal(now Time) uint32 { return uint32(now/Millisecond) + c.cfg.TSOffset }
+
+// Completed says that the kernel is done with one transmission that Transmit gave
+// with this Ref. Completion is not delivery: it only means that the segment may be
+// sent again.
+func (c *Conn) Completed(now Time, r Ref) {
+	i := c.q.at(r)
+	if i == none {
+		return
+	}
+	s := &c.q.slots[i]
+	if s.out > 0 {
+		s.out--
+	}
+	s.flags &^= slotDeferred
+}
