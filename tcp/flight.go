@@ -74,6 +74,10 @@ func (c *Conn) markLost(i int32) {
 	c.stats.Lost++
 }
 
+// flightSize is what was sent and is not covered by the cumulative ACK
+// (https://www.rfc-editor.org/rfc/rfc5681#section-2).
+func (c *Conn) flightSize() int { return c.sndNxt.Sub(c.sndUna) }
+
 // inFlight is the bytes believed to be in the network: "pipe" of
 // https://www.rfc-editor.org/rfc/rfc6675#section-2. Without SACK each duplicate ACK says that
 // one segment has left it.

@@ -26,10 +26,9 @@ type recoveryState struct {
 // ACK that showed the loss delivered.
 func (c *Conn) enterRecovery(now Time, delivered int) {
 	c.stats.Recoveries++
-	flight := c.inFlight() + c.rack.lost.bytes
-	c.cc.onLoss(now, max(flight, c.mss))
+	c.cc.onLoss(now, c.flightSize())
 	c.recovery = recoveryState{phase: phaseRecovery, point: c.sndNxt,
-		recoverFS: max(1, flight+delivered), dupAcks: c.recovery.dupAcks}
+		recoverFS: max(1, c.inFlight()+c.rack.lost.bytes+delivered), dupAcks: c.recovery.dupAcks}
 }
 
 // reduceRate is PRR-SSRB with the safe-ACK heuristic: how much may be sent in
@@ -72,11 +71,10 @@ func (c *Conn) leaveRecovery() {
 // enterLoss is what a retransmission timeout means: everything out is lost, and we
 // begin again with one segment (https://www.rfc-editor.org/rfc/rfc5681#section-3.1).
 func (c *Conn) enterLoss(now Time) {
-	flight := c.inFlight() + c.rack.lost.bytes
 	if c.q.slots[c.q.head].has(slotSACKed) {
 		c.forgetSACKs()
 	}
-	c.cc.onTimeout(now, max(flight, c.mss), c.recovery.phase != phaseLoss)
+	c.cc.onTimeout(now, c.flightSize(), c.recovery.phase != phaseLoss)
 	c.recovery = recoveryState{phase: phaseLoss, point: c.sndNxt}
 	c.timers.reo = Never
 	for i := c.q.head; i != none && i != c.q.fresh; i = c.q.slots[i].next {

@@ -105,11 +105,9 @@ func (c *Conn) sendNew(now Time, out []Tx) int {
 			c.cwndLimited = true
 			break
 		}
-		next := s.next
 		if !c.emitSlot(now, i, &out[n]) {
 			break
 		}
-		c.q.fresh = next
 		n++
 	}
 	return n
@@ -175,6 +173,9 @@ func (c *Conn) noteSent(now Time, i int32) {
 	c.leaveFlight(i)
 	s.flags &^= slotDeferred
 	s.out++
+	if c.q.fresh == i {
+		c.q.fresh = s.next
+	}
 	s.xmits = min(s.xmits+1, 1<<16-2)
 	s.sent = now
 	if s.xmits == 1 {
