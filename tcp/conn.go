@@ -30,12 +30,11 @@ type Conn struct {
 	mtu       int
 
 	// Receive sequence space
-	irs      Seq
-	rcvNxt   Seq
-	rcvWnd   uint16
-	peerFIN  bool
-	ackNow   bool
-	rcvScale uint8
+	irs     Seq
+	rcvNxt  Seq
+	rcvWnd  uint16
+	peerFIN bool
+	ackNow  bool
 
 	// Options in force
 	sackOK   bool

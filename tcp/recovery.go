@@ -51,8 +51,10 @@ func (c *Conn) reduceRate(delivered int, safe bool) {
 		}
 		quota = min(target-pipe, quota)
 	}
-	if r.out == 0 {
-		quota = max(quota, c.mss) // the first retransmission is never held back
+	if r.out == 0 || !c.sackOK && c.rack.lost.segments > 0 {
+		// The first retransmission is never held back, nor, without SACK, the one that
+		// answers a partial ACK (https://www.rfc-editor.org/rfc/rfc6582#section-3.2, step 3).
+		quota = max(quota, c.mss)
 	}
 	c.cc.setWindow(pipe + max(quota, 0))
 }
