@@ -55,7 +55,8 @@ func sumWords(b []byte) uint64 {
 		carries += c
 		b = b[8:]
 	}
-	return endAround(s, carries+sumRest(b))
+	s, c := bits.Add64(s, carries+sumRest(b), 0)
+	return s + c
 }
 
 // sumRest is sumWords for less than 8 bytes.
@@ -70,13 +71,6 @@ func sumRest(b []byte) (s uint64) {
 		s += uint64(b[0])
 	}
 	return s
-}
-
-// endAround adds with the carry going back in at the bottom, until none is left.
-func endAround(a, b uint64) uint64 {
-	s, c := bits.Add64(a, b, 0)
-	s, c = bits.Add64(s, 0, c)
-	return s + c
 }
 
 // pseudoSum is the folded sum of the pseudo-header for length bytes of protocol proto. The words of IPv4's and IPv6's

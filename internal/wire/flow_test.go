@@ -17,6 +17,7 @@ func TestFlow(t *testing.T) {
 		{"0.0.0.0:0", "255.255.255.255:80", true},
 		{"[2001:db8::1]:40000", "[2001:db8::2]:443", false},
 		{"[::1]:1", "[::]:2", false},
+		{"[2001:db8::ffff:c000:201]:1", "[::fffe:c000:201]:2", false},
 	} {
 		l, r := netip.MustParseAddrPort(row.local), netip.MustParseAddrPort(row.remote)
 		f := wire.FlowOf(l, r)

@@ -210,6 +210,13 @@ func TestParseICMPOuterErrors(t *testing.T) {
 		t.Errorf("a fragment: %v", err)
 	}
 	frame = icmpMessage(t, r, flow6, flow6.RemoteAddr().Addr(), 2, 0, 1280, nil)
+	for n := range byte(8) {
+		short := bytes.Clone(frame)
+		short[icmpStart(frame, true)-40+5] = n
+		if err := wire.ParseICMP(short, false, &e); err != wire.ErrShort {
+			t.Errorf("ICMP of %d bytes: %v", n, err)
+		}
+	}
 	for n := range frame {
 		if err := wire.ParseICMP(frame[:n:n], false, &e); err != wire.ErrShort && err != wire.ErrHeader {
 			t.Errorf("%d of %d bytes: %v", n, len(frame), err)
