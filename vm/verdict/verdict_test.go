@@ -1,0 +1,141 @@
+package main
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"math/rand"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/xsend/xsend/vm/capture/capturetest"
+)
+
+// guest is what a scenario with one run left behind, written by leave.
+type guest struct {
+	file   []byte
+	send   map[string]any
+	sink   map[string]any
+	resend []byte // sent again as bytes 1000 to 2000, when there is something
+	passed []byte // what the wire shows, the file itself unless set
+	flip   bool   // the FIN leaves with a bit changed
+}
+
+func sound() *guest {
+	g := &guest{file: make([]byte, 5000)}
+	rand.New(rand.NewSource(1)).Read(g.file)
+	g.sink = map[string]any{"sha256": fmt.Sprintf("%x", sha256.Sum256(g.file))}
+	g.send = map[string]any{
+		"mode": "zerocopy", "bytes_written": 5000, "bytes_released": 5000, "lent_while_held": 0, "rewritten_in_flight": 0,
+		"frames":      map[string]any{"leaked": 0},
+		"descriptors": map[string]any{"submitted": 9, "completed": 8, "quarantined": 1},
+	}
+	return g
+}
+
+func (g *guest) leave(t *testing.T, expect string) string {
+	t.Helper()
+	dir := t.TempDir()
+	write := func(name string, content []byte) {
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	object := func(v map[string]any) []byte {
+		text, err := json.Marshal(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
+	write("runs", fmt.Appendf(nil, "one %d %s\n", capturetest.SinkPort, expect))
+	write("sha256", fmt.Appendf(nil, "%x\n", sha256.Sum256(g.file)))
+	write("one.send.json", object(g.send))
+	write("one.sink.json", object(g.sink))
+	write("wire.pcap", g.wire(t))
+	return dir
+}
+
+func (g *guest) wire(t *testing.T) []byte {
+	passed := g.file
+	if g.passed != nil {
+		passed = g.passed
+	}
+	r := capturetest.New(t)
+	r.SYN()
+	for at := 0; at < len(passed); at += 1000 {
+		r.Data(at, passed[at:at+1000])
+	}
+	if g.resend != nil {
+		r.Data(1000, g.resend)
+	}
+	r.FIN(len(passed))
+	file := r.File.Bytes()
+	if g.flip {
+		file[len(file)-1-10] ^= 1 // its window; six bytes of padding and the urgent pointer and checksum follow
+	}
+	return file
+}
+
+func TestVerdict(t *testing.T) {
+	marker := []byte(strings.Repeat("x", 1000))
+	for name, c := range map[string]struct {
+		expect  string
+		change  func(*guest)
+		problem string // a part of one; empty when there must be none
+	}{
+		"all is well":               {intact, func(*guest) {}, ""},
+		"resent and the same":       {intactResent, func(g *guest) { g.resend = g.file[1000:2000] }, ""},
+		"broken on the wire":        {broken, func(g *guest) { g.resend = marker }, ""},
+		"broken by its own count":   {broken, func(g *guest) { g.send["rewritten_in_flight"] = 3 }, ""},
+		"nothing resent":            {intactResent, func(*guest) {}, "proves nothing"},
+		"control without power":     {broken, func(*guest) {}, "no power"},
+		"rewritten":                 {intactResent, func(g *guest) { g.resend = marker }, "1 resent ranges carried different bytes"},
+		"wrong checksum":            {intact, func(g *guest) { g.flip = true }, "wrong TCP checksum"},
+		"counted as rewritten":      {intact, func(g *guest) { g.send["rewritten_in_flight"] = 3 }, "rewritten_in_flight 3"},
+		"lent too early":            {intact, func(g *guest) { g.send["lent_while_held"] = 3 }, "lent_while_held 3"},
+		"sink got something else":   {broken, func(g *guest) { g.sink["sha256"] = "00"; g.resend = marker }, "the sink received"},
+		"wire shows something else": {intact, func(g *guest) { g.passed = make([]byte, 5000) }, "left first as SHA-256"},
+		"leak":                      {intact, func(g *guest) { g.send["frames"] = map[string]any{"leaked": 1} }, "1 frames leaked"},
+		"descriptor lost":           {intact, func(g *guest) { g.send["descriptors"].(map[string]any)["completed"] = 7 }, "9 descriptors submitted, 8"},
+		"bytes kept":                {intact, func(g *guest) { g.send["bytes_released"] = 4999 }, "4999 released"},
+		"copy mode":                 {intact, func(g *guest) { g.send["mode"] = "copy" }, `mode "copy"`},
+		"name no longer there":      {intact, func(g *guest) { delete(g.send, "lent_while_held") }, "no lent_while_held"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := sound()
+			c.change(g)
+			runs, err := load(g.leave(t, c.expect))
+			if err != nil {
+				t.Fatal(err)
+			}
+			problems := strings.Join(judge(runs[0]), "\n")
+			if c.problem == "" && problems != "" || !strings.Contains(problems, c.problem) {
+				t.Errorf("problems %q, want %q", problems, c.problem)
+			}
+		})
+	}
+}
+
+func TestIncompleteFolders(t *testing.T) {
+	for name, spoil := range map[string]func(dir string) error{
+		"no report":      func(dir string) error { return os.Remove(filepath.Join(dir, "one.send.json")) },
+		"empty report":   func(dir string) error { return os.Truncate(filepath.Join(dir, "one.sink.json"), 0) },
+		"no capture":     func(dir string) error { return os.Remove(filepath.Join(dir, "wire.pcap")) },
+		"no runs":        func(dir string) error { return os.Truncate(filepath.Join(dir, "runs"), 0) },
+		"no file's hash": func(dir string) error { return os.Remove(filepath.Join(dir, "sha256")) },
+		"odd expectation": func(dir string) error {
+			return os.WriteFile(filepath.Join(dir, "runs"), []byte("one 5001 splendid\n"), 0o600)
+		},
+	} {
+		dir := sound().leave(t, intact)
+		if err := spoil(dir); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := load(dir); err == nil {
+			t.Errorf("%s: loaded without an error", name)
+		}
+	}
+}
