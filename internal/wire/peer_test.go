@@ -146,4 +146,3 @@ func peerFrame(t testing.TB, seed uint64) (frame []byte, want wire.Segment, at i
 	}
 	return append(frame, r.bytes(r.IntN(2)*r.IntN(20))...), want, at
 }
-
