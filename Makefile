@@ -1,0 +1,48 @@
+# xsend. The two commands that matter: `make demo` and `make test`.
+GO      ?= go
+BIN     := bin/xsend
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+SUDO    := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+TMP     := $(or $(TMPDIR),/tmp)
+
+.PHONY: all build demo test check generate bench soak vm-smoke clean
+
+all: build
+
+build:
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-X main.version=$(VERSION)" -o $(BIN) ./cmd/xsend
+
+# A file leaves UMEM over AF_XDP and reaches a kernel TCP receiver whole. FILE=/any/file sends that one.
+demo: build
+	$(SUDO) $(BIN) demo $(if $(FILE),--file '$(FILE)')
+
+# Everything that passes without special hardware; without root the veth tests skip by name.
+test:
+	$(GO) test -timeout 15m ./...
+
+# What a commit must pass.
+check:
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo 'gofmt: the files above'; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+	$(GO) mod tidy -diff
+	$(GO) test ./internal/policy
+	$(GO) test -race -short -timeout 15m ./umem ./tcp ./internal/wire ./dataplane/... ./internal/simnet
+	GOARCH=arm64 $(GO) build ./...
+	GOARCH=arm64 $(GO) vet ./...
+	$(MAKE) generate
+	@git diff --exit-code --stat -- '*_bpfe[lb].go' '*_bpfe[lb].o' || { echo 'make generate leaves a diff'; exit 1; }
+
+# Needs clang. Leaves no diff in a clean checkout.
+generate:
+	@if command -v clang >/dev/null; then $(GO) generate ./...; else echo 'generate: SKIP: no clang (apt-get install clang)'; fi
+
+# Goodput of xsend, of the kernel's sendfile() and of the raw dataplane, paired in one run on veth. Root.
+bench: build
+	$(SUDO) $(BIN) bench
+
+vm-smoke:
+	./vm/smoke.sh
+
+clean:
+	rm -rf bin
