@@ -95,7 +95,7 @@ func (l *Lab) furnish(ctx context.Context, cfg Config) error {
 		func() error { return l.joinEnds(cfg) },
 		func() error { return l.settle(Sender, cfg) },
 		func() error { return l.settle(Receiver, cfg) },
-		func() error { return l.awaitCarrier(ctx) },
+		func() error { return l.awaitReady(ctx, cfg) },
 		func() error { return l.startLoss(cfg) },
 	}
 	for _, step := range steps {

@@ -1,14 +1,12 @@
 package lab
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net"
 	"net/netip"
 	"os"
-	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -16,14 +14,6 @@ import (
 
 // minMTUv6 is the least MTU that IPv6 runs on, https://www.rfc-editor.org/rfc/rfc8200#section-5.
 const minMTUv6 = 1280
-
-// The kernel's link watch takes a few milliseconds, up to a second when many links change at once.
-const (
-	carrierTimeout = 5 * time.Second
-	carrierPoll    = time.Millisecond
-)
-
-var errNoCarrier = errors.New("the veth pair has no carrier after 5 s")
 
 const ipv6Conf = "/proc/sys/net/ipv6/conf/default"
 
@@ -62,7 +52,7 @@ func addVeth(here, there End, peerNS int, cfg Config) error {
 // no duplicate address detection, no router solicitations; addresses outlive a link that goes down.
 func quietIPv6() error {
 	for _, s := range []struct{ key, value string }{
-		{"accept_dad", "0"}, {"dad_transmits", "0"}, {"router_solicitations", "0"}, {"keep_addr_on_down", "1"},
+		{"disable_ipv6", "0"}, {"accept_dad", "0"}, {"dad_transmits", "0"}, {"router_solicitations", "0"}, {"keep_addr_on_down", "1"},
 	} {
 		err := os.WriteFile(ipv6Conf+"/"+s.key, []byte(s.value), 0)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -91,40 +81,6 @@ func (l *Lab) settle(end string, cfg Config) error {
 		}
 		return setLink(link, true)
 	})
-}
-
-// awaitCarrier waits until both ends send. The kernel activates a link some time after both are set up, and
-// drops what is sent before: neighbour discovery would lose its first question, and a second with it.
-func (l *Lab) awaitCarrier(ctx context.Context) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, carrierTimeout, errNoCarrier)
-	defer cancel()
-	tick := time.NewTicker(carrierPoll)
-	defer tick.Stop()
-	for _, end := range []string{Sender, Receiver} {
-		for {
-			up, err := l.operUp(end)
-			if err != nil {
-				return err
-			}
-			if up {
-				break
-			}
-			select {
-			case <-tick.C:
-			case <-ctx.Done():
-				return context.Cause(ctx)
-			}
-		}
-	}
-	return nil
-}
-
-func (l *Lab) operUp(end string) (up bool, err error) {
-	err = l.withLink(end, func(link netlink.Link) error {
-		up = link.Attrs().OperState == netlink.OperUp
-		return nil
-	})
-	return up, err
 }
 
 func addAddresses(link netlink.Link, e End, mtu int) error {

@@ -190,13 +190,14 @@ func TestResetIsReported(t *testing.T) {
 
 func TestCancelReturnsWhatItHas(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
-	arrived := make(chan struct{})
-	r := start(t, ctx, Config{Count: 2, BeforeRead: func(_ context.Context, conn int, read int64) {
+	arrived, ended := make(chan struct{}), make(chan Result, 2)
+	r := start(t, ctx, Config{Count: 2, OnConn: func(res Result) { ended <- res }, BeforeRead: func(_ context.Context, conn int, read int64) {
 		if conn == 2 && read == 7 {
 			close(arrived)
 		}
 	}})
 	send(t, r.addr, []byte("complete"))
+	<-ended
 	if _, err := dial(t, r.addr).Write([]byte("partial")); err != nil {
 		t.Fatal(err)
 	}
