@@ -65,7 +65,11 @@ type End struct {
 	IPv6      netip.Prefix // the same for IPv6
 }
 
-var nameRE = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$`)
+// maxName bounds a lab's name, in bytes.
+const maxName = 60
+
+// nameRE is what a namespace may be called: nothing that leads out of its directory.
+var nameRE = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,254}$`)
 
 // Up makes a lab. If anything fails, or ctx ends between two steps, it removes what it made before it
 // returns the error. ErrExists means that nothing was touched.
@@ -216,8 +220,8 @@ func (c Config) validate() error {
 }
 
 func checkName(name string) error {
-	if !nameRE.MatchString(name) {
-		return fmt.Errorf("lab name %q: use 1 to 64 letters, digits, '_', '.' or '-', a letter or digit first", name)
+	if !nameRE.MatchString(name) || len(name) > maxName {
+		return fmt.Errorf("lab name %q: use 1 to %d letters, digits, '_', '.' or '-', a letter or digit first", name, maxName)
 	}
 	return nil
 }

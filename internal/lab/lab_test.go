@@ -153,6 +153,18 @@ func TestForeignNamespaceIsLeftAlone(t *testing.T) {
 	}
 }
 
+func TestLongestName(t *testing.T) {
+	needsRoot(t)
+	name := testName(strings.Repeat("x", maxName-len(testName(""))))
+	l, err := Up(t.Context(), Config{Name: name})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestTwoLabsAtOnce(t *testing.T) {
 	one := newLab(t, "one", Config{MTU: 1280})
 	two := newLab(t, "two", Config{MTU: 3000, Queues: 2})
@@ -384,7 +396,7 @@ func TestDownTakesTheLinksFromALivingProcess(t *testing.T) {
 
 func TestBadConfig(t *testing.T) {
 	for _, cfg := range []Config{
-		{Name: "../etc"}, {Name: "a b"}, {Name: strings.Repeat("x", 65)}, {MTU: 10}, {MTU: 70000},
+		{Name: "../etc"}, {Name: "a b"}, {Name: strings.Repeat("x", maxName+1)}, {MTU: 10}, {MTU: 70000},
 		{Queues: -1}, {Queues: 65}, {Loss: -1}, {Loss: 101}, {Segmentation: true},
 	} {
 		if _, err := Up(t.Context(), cfg); err == nil {

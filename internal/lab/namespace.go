@@ -32,9 +32,6 @@ func (l *Lab) Do(ns string, fn func() error) error { return Do(Namespace(l.name,
 
 // Do runs fn in the network namespace of that full name, with the rules of Lab.Do.
 func Do(ns string, fn func() error) error {
-	if err := checkName(ns); err != nil {
-		return fmt.Errorf("network namespace: %w", err)
-	}
 	target, err := openNamespace(ns)
 	if err != nil {
 		return err
@@ -70,6 +67,9 @@ func restoringThread(fn func() error) (err error) {
 }
 
 func openNamespace(ns string) (netns.NsHandle, error) {
+	if !nameRE.MatchString(ns) {
+		return netns.None(), fmt.Errorf("network namespace %q: give its name as \"ip netns\" lists it, not a path", ns)
+	}
 	target, err := netns.GetFromPath(namespacePath(ns))
 	if errors.Is(err, fs.ErrNotExist) {
 		return target, fmt.Errorf("network namespace %s: %w", ns, ErrNotFound)
