@@ -64,4 +64,4 @@ func (c *Counters) Count(errno unix.Errno) dataplane.Kick {
 }
 
 // Calls is the number of system calls that the answers took.
-func (c *Counters) Calls() uint64 { return c.OK + c.Again + c.Dropped + c.Down + c.Dead }
+func (c Counters) Calls() uint64 { return c.OK + c.Again + c.Dropped + c.Down + c.Dead }
