@@ -1,0 +1,68 @@
+package session
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/xsend/xsend/dataplane"
+	"github.com/xsend/xsend/dataplane/afxdp"
+	"github.com/xsend/xsend/tcp"
+	xdpprog "github.com/xsend/xsend/xdp-prog"
+)
+
+// Binding names the code behind the AF_XDP socket.
+type Binding string
+
+// The bindings.
+const (
+	BindingNative Binding = "native" // package afxdp
+	BindingAsavie Binding = "asavie" // github.com/asavie/xdp, the second opinion
+)
+
+// Config is what a session is opened with. Zero means the default given.
+type Config struct {
+	// Interface is the NIC's name; "" is the one that the route to Destination leaves by.
+	Interface string
+	// Destination is where the first connection will go. It chooses the interface
+	// and is resolved before anything is touched; must be set.
+	Destination netip.Addr
+	// Source is the address to send from; unset is what the kernel would choose.
+	Source netip.Addr
+
+	Binding Binding      // "" = native
+	Attach  xdpprog.Mode // how the steering program is attached
+	Mode    afxdp.Mode   // copy or zero-copy
+	Queues  int          // RX queues bound, from 0; 0 = all of them
+	Frames  int          // frames of UMEM over all queues; 0 = enough for the default rings and 32 MiB of payload
+	Chunk   int          // bytes in a frame; 0 = 2048, or 4096 where the MTU needs it
+	Ring    int          // entries of each ring; 0 = 2048
+
+	Release dataplane.ReleaseMode // when a frame is handed back; only ReleaseAck is right
+	Writers int                   // goroutines that will write; 0 = 1
+	// Witness sums what each descriptor covers when it is submitted and again when
+	// it is completed: Report.RewrittenInFlight. It is always on in the wrong
+	// release modes.
+	Witness bool
+	// Tap, where set, gets a copy of every packet sent and received.
+	Tap dataplane.Tap
+	// CPU pins queue i's poller to CPU[i]; empty pins none.
+	CPU []int
+	// NeighbourWait is how long the next hop may take to answer; 0 = 5 s.
+	NeighbourWait time.Duration
+	// Warn is told, in a sentence, what a person should know and no error says.
+	// It may be called from any goroutine; nil is silence.
+	Warn func(string)
+}
+
+// DialConfig is one connection. Zero means the default given.
+type DialConfig struct {
+	Remote      netip.AddrPort // must be set
+	LocalPort   uint16         // 0 = one that the kernel chooses
+	Congestion  tcp.Congestion // "" = reno
+	MSS         int            // most payload in a segment, bytes; 0 = what path and peer allow
+	DSCP        uint8          // 0 to 63
+	Rate        uint64         // most payload bytes per second; 0 = no cap
+	UserTimeout time.Duration  // time without progress before the connection fails; 0 = retries only
+	// Advanced: what a test of the peer needs.
+	NoSACK, NoTimestamps, NoScale bool
+}
