@@ -41,8 +41,19 @@ func ResolveRoute(dst netip.Addr, o RouteOptions) (Route, error) {
 		if err != nil {
 			return Route{}, err
 		}
-		return k.resolve(q)
+		return k.resolveTwice(q)
 	})
+}
+
+// resolveTwice asks again with the source that the first answer named, as connect() does: policy rules may
+// match on it, and a connection keeps its source for life.
+func (k *kernel) resolveTwice(q routeQuestion) (Route, error) {
+	r, err := k.resolve(q)
+	if err != nil || q.source.IsValid() {
+		return r, err
+	}
+	q.source = r.Source
+	return k.resolve(q)
 }
 
 // routeQuestion is a destination with everything that narrows the answer, checked.
@@ -75,6 +86,8 @@ func checkDestination(dst netip.Addr) error {
 		return fmt.Errorf("destination %v: %w: it stands for \"any address\"", dst, ErrNotUnicast)
 	case dst.IsMulticast():
 		return fmt.Errorf("destination %v: %w: it is a multicast group", dst, ErrNotUnicast)
+	case dst == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
+		return fmt.Errorf("destination %v: %w: it is the broadcast address", dst, ErrNotUnicast)
 	}
 	return nil
 }

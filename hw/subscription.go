@@ -48,6 +48,26 @@ func (s *subscription) receive() (messages []syscall.NetlinkMessage, lost bool, 
 	return messages, false, nil
 }
 
+// drain drops what is queued and reports whether the queue is empty now. The kernel reports a loss ahead of
+// the notifications that it still holds: they are older than any answer to a question asked afterwards, and
+// the newest may be among the lost. Until the queue is empty it reports no further loss.
+func (s *subscription) drain() (empty bool) {
+	s.receiveWithin(time.Millisecond)
+	defer s.receiveWithin(0)
+	for deadline := time.Now().Add(noticePoll); time.Now().Before(deadline); {
+		if _, _, err := s.receive(); err != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// receiveWithin limits how long receive waits (EAGAIN then); 0 is for ever.
+func (s *subscription) receiveWithin(d time.Duration) {
+	tv := unix.NsecToTimeval(d.Nanoseconds())
+	_ = s.socket.SetReceiveTimeout(&tv) // only stores the value
+}
+
 // await returns nil when a notification came that concerns the caller, when some were lost, and after limit:
 // the caller looks again. The error is the socket's, os.ErrClosed after Close.
 func (s *subscription) await(limit time.Duration, concerns func(kind uint16, b []byte) bool) error {
@@ -57,8 +77,7 @@ func (s *subscription) await(limit time.Duration, concerns func(kind uint16, b [
 		if left <= 0 {
 			return nil
 		}
-		tv := unix.NsecToTimeval(max(left, time.Millisecond).Nanoseconds())
-		_ = s.socket.SetReceiveTimeout(&tv)
+		s.receiveWithin(max(left, time.Millisecond))
 		messages, lost, err := s.receive()
 		if lost || errors.Is(err, unix.EAGAIN) {
 			return nil
