@@ -4,6 +4,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/xsend/xsend/umem"
 )
 
 // register is setsockopt(XDP_UMEM_REG): mem becomes the socket's UMEM.
@@ -54,4 +56,12 @@ func getsockopt(fd, opt int, p unsafe.Pointer, size uintptr) (int, error) {
 		return 0, errno
 	}
 	return int(n), nil
+}
+
+// CompletionOffsets is where the words and entries of the completion ring of the
+// AF_XDP socket fd lie in its mapping. It is for who maps that ring of a socket
+// that somebody else made.
+func CompletionOffsets(fd int) (umem.Offsets, error) {
+	o, err := mmapOffsets(fd)
+	return umem.Offsets(o.Cr), err
 }
