@@ -64,11 +64,12 @@ type Pool struct {
 // NewPool makes a pool of n frames starting at first, all free. reserve frames
 // are kept back from Lend, for the engine. The error wraps ErrTooSmall or ErrGeometry.
 func NewPool(r *Region, first Frame, n, reserve int) (*Pool, error) {
-	if n < 1 || int(first)+n > r.Frames() {
-		return nil, fmt.Errorf("%w: frames %d to %d of a region of %d", ErrGeometry, first, int(first)+n-1, r.Frames())
+	if n < 1 || uint64(first)+uint64(n) > uint64(r.Frames()) {
+		return nil, fmt.Errorf("%w: a pool of %d frames from frame %d on: the region has %d", ErrGeometry, n, first, r.Frames())
 	}
-	if reserve < 0 || n < reserve+2 {
-		return nil, fmt.Errorf("%w: %d frames, but the reserve of %d and 2 to send from make %d", ErrTooSmall, n, reserve, reserve+2)
+	if reserve < 0 || reserve > n-2 {
+		return nil, fmt.Errorf("%w: %d frames, but the reserve of %d and 2 to send from make %d",
+			ErrTooSmall, n, reserve, uint64(reserve)+2)
 	}
 	p := &Pool{
 		region: r, first: first, reserve: reserve,

@@ -67,31 +67,34 @@ func Map(cfg Config) (*Region, error) {
 		flags |= unix.MFD_HUGETLB | unix.MFD_HUGE_2MB
 		size = (size + hugePage - 1) &^ (hugePage - 1)
 	}
+	if err := checkMachine(size); err != nil {
+		return nil, err
+	}
 	fd, err := unix.MemfdCreate("xsend-umem", flags)
 	if err != nil {
-		return nil, fmt.Errorf("%w: memfd_create of %d bytes: %w", mapCause(cfg.HugePages), size, err)
+		return nil, mapError(cfg.HugePages, size, fmt.Errorf("memfd_create: %w", err))
 	}
 	defer unix.Close(fd) //nolint:errcheck // the mappings keep the memory alive
 	engine, writer, err := mapTwice(fd, size)
 	if err != nil {
 		return nil, mapError(cfg.HugePages, size, err)
 	}
-	r := over(engine, writer, cfg.Frames, cfg.ChunkSize)
-	return r, nil
+	return over(engine, writer, cfg.Frames, cfg.ChunkSize), nil
 }
 
 // Over makes a region of memory that somebody else mapped, and keeps it mapped
 // for the region's life: page-aligned, a whole number of chunks. It has one view;
 // Views reports that.
 func Over(mem []byte, chunk int) (*Region, error) {
-	if chunk <= 0 || len(mem)%chunk != 0 {
-		return nil, fmt.Errorf("%w: %d bytes are not a whole number of %d-byte chunks", ErrGeometry, len(mem), chunk)
-	}
-	if err := checkGeometry(len(mem)/chunk, chunk); err != nil {
+	if err := checkGeometry(len(mem)/max(chunk, 1), chunk); err != nil {
 		return nil, err
 	}
-	if misaligned(mem, os.Getpagesize()) {
-		return nil, fmt.Errorf("%w: memory does not start at a page", ErrGeometry)
+	if len(mem)%chunk != 0 {
+		return nil, fmt.Errorf("%w: %d bytes are not a whole number of %d-byte chunks: %d bytes are",
+			ErrGeometry, len(mem), chunk, len(mem)/chunk*chunk)
+	}
+	if page := os.Getpagesize(); misaligned(mem, page) {
+		return nil, fmt.Errorf("%w: memory must start at a multiple of the page size, %d bytes, as mmap returns it", ErrGeometry, page)
 	}
 	r := over(mem, mem, len(mem)/chunk, chunk)
 	r.foreign = true
@@ -132,11 +135,17 @@ func mapTwice(fd, size int) (engine, writer []byte, err error) {
 	return engine, writer, nil
 }
 
-func mapCause(huge bool) error {
-	if huge {
-		return ErrHugePages
+// checkMachine refuses what the machine cannot hold whatever is freed: populating
+// the mapping would not fail, it would wake the OOM killer.
+func checkMachine(size int) error {
+	var info unix.Sysinfo_t
+	if err := unix.Sysinfo(&info); err != nil {
+		return fmt.Errorf("%w: sysinfo: %w", ErrNoMemory, err)
 	}
-	return ErrNoMemory
+	if total := uint64(info.Totalram) * uint64(info.Unit); uint64(size) > total {
+		return fmt.Errorf("%w: %d bytes, but the machine has %d (fewer frames need less)", ErrNoMemory, size, total)
+	}
+	return nil
 }
 
 func mapError(huge bool, size int, err error) error {

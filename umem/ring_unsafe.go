@@ -22,6 +22,12 @@ type Offsets struct {
 // ErrRing says that a ring cannot be laid over the memory given for it.
 var ErrRing = errors.New("umem: bad ring")
 
+// maxEntries is the longest ring whose indices can tell full from empty.
+const maxEntries = 1 << 31
+
+// sizeOK says whether n entries can make a ring.
+func sizeOK(n int) bool { return n > 0 && n&(n-1) == 0 && uint64(n) <= maxEntries }
+
 // ringNeedWakeup is XDP_RING_NEED_WAKEUP.
 const ringNeedWakeup = 1
 
@@ -61,8 +67,8 @@ type Consumer[T any] struct {
 // NewRing makes a ring of n entries in ordinary memory and returns both ends.
 // n is a power of two; anything else panics, because only our own code asks.
 func NewRing[T any](n int) (*Producer[T], *Consumer[T]) {
-	if n <= 0 || n&(n-1) != 0 {
-		panic(fmt.Sprintf("umem: ring of %d entries: not a power of two", n))
+	if !sizeOK(n) {
+		panic(fmt.Sprintf("umem: ring of %d entries: not a power of two up to 2^31", n))
 	}
 	h := new(heapWords)
 	w := words{prod: &h.prod, cons: &h.cons, flags: &h.flags}
@@ -81,18 +87,23 @@ func ProducerOver[T uint64 | Desc](mem []byte, o Offsets, n int) (*Producer[T], 
 	return &Producer[T]{w: w, slots: slots, next: w.prod.Load(), cons: w.cons.Load()}, nil
 }
 
-// ConsumerOver lays the consuming end over a ring that the kernel shares with us.
+// ConsumerOver lays the consuming end over a ring that the kernel shares with us,
+// as ProducerOver does. What the producer index says is believed only by Peek.
 func ConsumerOver[T uint64 | Desc](mem []byte, o Offsets, n int) (*Consumer[T], error) {
 	w, slots, err := ringOver[T](mem, o, n)
 	if err != nil {
 		return nil, err
 	}
-	return &Consumer[T]{w: w, slots: slots, next: w.cons.Load(), prod: w.prod.Load()}, nil
+	next := w.cons.Load()
+	return &Consumer[T]{w: w, slots: slots, next: next, prod: next}, nil
 }
 
 func ringOver[T uint64 | Desc](mem []byte, o Offsets, n int) (words, []T, error) {
-	if n <= 0 || n&(n-1) != 0 {
-		return words{}, nil, fmt.Errorf("%w: %d entries: not a power of two", ErrRing, n)
+	if !sizeOK(n) {
+		return words{}, nil, fmt.Errorf("%w: %d entries: not a power of two up to 2^31", ErrRing, n)
+	}
+	if misaligned(mem, 8) {
+		return words{}, nil, fmt.Errorf("%w: memory must start at a multiple of 8 bytes, as mmap returns it", ErrRing)
 	}
 	var zero T
 	need := uint64(n) * uint64(unsafe.Sizeof(zero))
@@ -112,8 +123,8 @@ func ringOver[T uint64 | Desc](mem []byte, o Offsets, n int) (words, []T, error)
 		// word with acquire and release, and the mapping outlives the ring.
 		*word.p = (*atomic.Uint32)(unsafe.Pointer(&mem[word.off]))
 	}
-	// Valid: in bounds and 8-byte aligned (checked above; mmap aligns mem to a page);
-	// T is uint64 or struct xdp_desc, which hold no Go pointers.
+	// Valid: in bounds and 8-byte aligned (checked above); T is uint64 or struct
+	// xdp_desc, which hold no Go pointers.
 	slots := unsafe.Slice((*T)(unsafe.Pointer(&mem[o.Desc])), n)
 	return w, slots, nil
 }
@@ -128,7 +139,8 @@ func misaligned(mem []byte, align int) bool {
 func (p *Producer[T]) Cap() int { return len(p.slots) }
 
 // Reserve reports how many of n entries may be Put now, looking at the consumer
-// index only where the last look does not suffice.
+// index only where the last look does not suffice. It is 0 while that index is
+// nonsense: further behind than the ring is long.
 func (p *Producer[T]) Reserve(n int) int {
 	free := len(p.slots) - int(p.next-p.cons)
 	if free >= n {
@@ -154,7 +166,8 @@ func (p *Producer[T]) Put(v T) {
 // Submit publishes everything Put so far.
 func (p *Producer[T]) Submit() { p.w.prod.Store(p.next) }
 
-// Pending is the number of published entries that the other side has not taken.
+// Pending is the number of published entries that the other side has not taken;
+// more than Cap where its index is nonsense.
 func (p *Producer[T]) Pending() int {
 	p.cons = p.w.cons.Load()
 	return int(p.w.prod.Load() - p.cons)
