@@ -3,6 +3,7 @@ package hw
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"net/netip"
 
@@ -92,7 +93,7 @@ func (r *rtnetlink) linkByName(name string) (linkMessage, error) {
 }
 
 func (r *rtnetlink) linkByIndex(index int) (linkMessage, error) {
-	if index <= 0 {
+	if index <= 0 || index > math.MaxInt32 {
 		return linkMessage{}, unix.ENODEV
 	}
 	msg := nl.NewIfInfomsg(unix.AF_UNSPEC)

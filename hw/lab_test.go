@@ -53,6 +53,7 @@ func newLab(t *testing.T) *lab {
 	l.addVeth()
 	l.addr(l.here, l.va, "10.77.0.1/24", "fd77::1/64", "fe80::1/64")
 	l.addr(l.there, l.vb, "10.77.0.2/24", "fd77::2/64", "fe80::2/64")
+	l.addressesReady()
 	k, err := dialKernel()
 	l.ok(err)
 	l.kernel = k
@@ -96,6 +97,23 @@ func (l *lab) addVeth() {
 	l.ok(l.here.LinkSetUp(l.va))
 	l.ok(l.there.LinkSetUp(l.vb))
 	l.carrier()
+}
+
+// addressesReady waits for the local routes of the IPv6 addresses, which Linux installs from a work queue.
+func (l *lab) addressesReady() {
+	l.t.Helper()
+	for addr, h := range map[string]*netlink.Handle{"fd77::1": l.here, "fd77::2": l.there, "fe80::1": l.here, "fe80::2": l.there} {
+		eventually(l.t, addr+" has its local route", func() bool {
+			o := netlink.RouteGetOptions{}
+			if h == l.here && addr == "fe80::1" {
+				o.OifIndex = l.index()
+			} else if addr == "fe80::2" {
+				o.OifIndex = l.vb.Attrs().Index
+			}
+			found, err := h.RouteGetWithOptions(net.ParseIP(addr), &o)
+			return err == nil && len(found) == 1 && found[0].Type == unix.RTN_LOCAL
+		})
+	}
 }
 
 func (l *lab) carrier() {

@@ -2,6 +2,7 @@ package hw
 
 import (
 	"errors"
+	"math"
 	"net"
 	"os"
 	"path/filepath"
@@ -68,7 +69,7 @@ func TestLookupMissing(t *testing.T) {
 			t.Errorf("%q: %v doesn't list the interfaces", name, err)
 		}
 	}
-	for _, index := range []int{0, -1, 4711, 1 << 31} {
+	for _, index := range []int{0, -1, 4711, math.MaxInt32, math.MaxInt} {
 		_, err := LookupIndex(index)
 		wantIs(t, err, ErrNoInterface)
 	}

@@ -225,6 +225,9 @@ func (k *kernel) checkRoute(r Route) error {
 	if m.flags&unix.IFF_LOOPBACK != 0 {
 		return fmt.Errorf("destination %v: %w: its route leaves by %s", r.Destination, ErrLocalDestination, m.name)
 	}
+	if r.Source == r.Destination { // Linux installs the local route of a new IPv6 address a moment after it
+		return fmt.Errorf("destination %v: %w: it is the address of %s", r.Destination, ErrLocalDestination, m.name)
+	}
 	if m.hardware != unix.ARPHRD_ETHER || len(m.mac) != 6 {
 		return fmt.Errorf("destination %v leaves by %s: %w: AF_XDP frames carry an Ethernet header", r.Destination, m.name, ErrNotEthernet)
 	}

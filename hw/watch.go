@@ -98,9 +98,10 @@ func startWatch(ctx context.Context, c WatchConfig, k *kernel, socket *subscript
 	return w
 }
 
-// Events returns the changes in order. Those not received yet are merged: of two about the same link
-// property, neighbour or route only the newer one is kept, so that a slow receiver holds up nothing and still
-// ends with the newest state. The channel is closed when the watch ends.
+// Events returns the changes. Those not received yet are merged: of two about the same link property,
+// neighbour or route only the newer one is kept, so that a slow receiver holds up nothing and still ends with
+// the newest state. Those about different ones may come in another order than they happened: a route may be
+// lost before the link is seen to go down. The channel is closed when the watch ends.
 func (w *Watch) Events() <-chan Event { return w.events }
 
 // Add follows p too; for a destination and source that are followed already, p is what their connections use
