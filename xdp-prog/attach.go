@@ -83,7 +83,7 @@ func load(queues, counted int) (*steerObjects, error) {
 		return nil, fmt.Errorf("load XDP program: %w", err)
 	}
 	spec.Maps[steerMapXsks].MaxEntries = uint32(queues)
-	spec.Maps[steerMapNosocket].MaxEntries = uint32(counted)
+	spec.Maps[steerMapUnserved].MaxEntries = uint32(counted)
 	objs := new(steerObjects)
 	if err := spec.LoadAndAssign(objs, nil); err != nil {
 		return nil, explain("load XDP program (needs Linux 5.18 with CONFIG_BPF_SYSCALL and CONFIG_XDP_SOCKETS)", err)

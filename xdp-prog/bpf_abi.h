@@ -17,6 +17,7 @@ typedef __u32 __be32;
 
 #define SEC(name) __attribute__((section(name), used))
 #define INLINE static inline __attribute__((always_inline))
+#define OUTLINE static __attribute__((noinline))
 
 /* A map is described by the BTF of an anonymous struct. */
 #define UINT(name, val) int(*name)[val]

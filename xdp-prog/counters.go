@@ -13,7 +13,7 @@ type Counters struct {
 	ICMP       uint64 // ICMP errors that quote a segment of ours
 	Redirected uint64 // of TCP and ICMP: handed to the socket of their queue
 	NoSocket   uint64 // of TCP: dropped, because their queue had no socket
-	Passed     uint64 // to the kernel
+	Passed     uint64 // to the kernel; ICMP without a socket is among them
 	Fragments  uint64 // of Passed: IP fragments, whatever they carry
 	Malformed  uint64 // of Passed: frame ends within a header, or lengths contradict each other
 
@@ -23,7 +23,7 @@ type Counters struct {
 }
 
 // Counters reads the counters. The CPUs go on counting meanwhile, so the numbers of
-// one reading may differ from each other by the frames in flight.
+// one reading may differ from each other by what arrived during it.
 func (p *Program) Counters() (Counters, error) {
 	var c Counters
 	err := p.do("read counters", func() (err error) {
@@ -34,43 +34,37 @@ func (p *Program) Counters() (Counters, error) {
 }
 
 func (o *steerMaps) counters() (Counters, error) {
-	var c Counters
-	var perCPU []steerCounters
-	if err := o.Totals.Lookup(uint32(0), &perCPU); err != nil {
-		return c, fmt.Errorf("totals: %w", err)
+	n, err := sums(o.Frames)
+	if err != nil {
+		return Counters{}, fmt.Errorf("frames by outcome: %w", err)
 	}
-	for i := range perCPU {
-		c.add(&perCPU[i])
+	c := Counters{
+		TCP:        n[steerOutcomeTCP_REDIRECTED] + n[steerOutcomeTCP_DROPPED],
+		ICMP:       n[steerOutcomeICMP_REDIRECTED] + n[steerOutcomeICMP_PASSED],
+		Redirected: n[steerOutcomeTCP_REDIRECTED] + n[steerOutcomeICMP_REDIRECTED],
+		NoSocket:   n[steerOutcomeTCP_DROPPED],
+		Passed: n[steerOutcomePASSED] + n[steerOutcomeFRAGMENT] + n[steerOutcomeMALFORMED] +
+			n[steerOutcomeICMP_PASSED],
+		Fragments: n[steerOutcomeFRAGMENT],
+		Malformed: n[steerOutcomeMALFORMED],
 	}
-	c.NoSocketQueue = make([]uint64, o.Nosocket.MaxEntries())
-	if c.NoSocket == 0 {
-		return c, nil
-	}
-	for q := range c.NoSocketQueue {
-		n, err := sum(o.Nosocket, uint32(q))
-		if err != nil {
-			return c, fmt.Errorf("queue %d: %w", q, err)
-		}
-		c.NoSocketQueue[q] = n
+	if c.NoSocketQueue, err = sums(o.Unserved); err != nil {
+		return Counters{}, fmt.Errorf("drops by queue: %w", err)
 	}
 	return c, nil
 }
 
-func (c *Counters) add(n *steerCounters) {
-	c.TCP += n.Tcp
-	c.ICMP += n.Icmp
-	c.Redirected += n.Redirected
-	c.NoSocket += n.Nosocket
-	c.Passed += n.Passed
-	c.Fragments += n.Fragments
-	c.Malformed += n.Malformed
-}
-
-func sum(m *ebpf.Map, key uint32) (total uint64, err error) {
+// sums reads a per-CPU array of counters and adds the CPUs up.
+func sums(m *ebpf.Map) ([]uint64, error) {
+	totals := make([]uint64, m.MaxEntries())
 	var perCPU []uint64
-	err = m.Lookup(key, &perCPU)
-	for _, n := range perCPU {
-		total += n
+	for i := range totals {
+		if err := m.Lookup(uint32(i), &perCPU); err != nil {
+			return nil, fmt.Errorf("entry %d: %w", i, err)
+		}
+		for _, n := range perCPU {
+			totals[i] += n
+		}
 	}
-	return total, err
+	return totals, nil
 }

@@ -42,15 +42,19 @@ func (e *BusyError) remedy() string {
 	if e.LinkID != 0 {
 		return fmt.Sprintf("end the process that attached it, or bpftool link detach id %d", e.LinkID)
 	}
-	ip, bpftool := "xdp", "xdp"
+	mode := "xdp"
 	switch e.Attached {
 	case "generic":
 		// Plain xdp means native where the driver has it, and would remove nothing.
-		ip, bpftool = "xdpgeneric", "xdpgeneric"
+		mode = "xdpgeneric"
 	case "offload":
-		ip, bpftool = "xdpoffload", "xdpoffload"
+		mode = "xdpoffload"
 	}
-	return fmt.Sprintf("ip link set dev %s %s off, or bpftool net detach %s dev %s", e.Interface, ip, bpftool, e.Interface)
+	s := fmt.Sprintf("ip link set dev %s %s off, or bpftool net detach %s dev %s", e.Interface, mode, mode, e.Interface)
+	if e.ProgramName == "" {
+		s += "; if that is refused, end the process that attached it (CAP_SYS_ADMIN is needed to see which bpf_link)"
+	}
+	return s
 }
 
 var wanted = []struct {

@@ -88,22 +88,26 @@ struct icmp {
 };
 
 /*
- * LOAD copies the header at offset off into *to and yields 0, or something else
- * if the frame ends before it does. Headers nearly always are in the linear part
- * and are read there; a driver that splits headers leaves them to the kernel's
- * copy, which knows the fragments of a multi-buffer frame.
+ * POINT sets header to the header at offset off and yields 1, or 0 if the frame ends
+ * before the header does.
+ *
+ * Where the offset is known to the compiler, which it is without tags and IP options,
+ * the header is read in place. Elsewhere, and when the driver has left the header in a
+ * later buffer of the frame, the kernel copies it to *spare: that takes 30 ns more, but
+ * packet pointers plus a variable, and comparing pointers with null, take CAP_PERFMON.
  */
-#define LOAD(ctx, off, to)                                                   \
+#define POINT(ctx, off, header, spare)                                       \
 	({                                                                   \
-		__u32 off_ = (off);                                          \
-		void *from_ = (void *)(long)(ctx)->data + off_;              \
+		void *at_ = (void *)(long)(ctx)->data;                       \
 		void *end_ = (void *)(long)(ctx)->data_end;                  \
-		long missing_ = 0;                                           \
-		if (from_ + sizeof(*(to)) <= end_)                           \
-			*(to) = *(typeof(to))from_;                          \
+		int found_ = 1;                                              \
+		if (__builtin_constant_p(off) && at_ + (off) + sizeof(*(spare)) <= end_) \
+			header = at_ + (off);                                \
+		else if (!bpf_xdp_load_bytes(ctx, off, spare, sizeof(*(spare)))) \
+			header = (spare);                                    \
 		else                                                         \
-			missing_ = bpf_xdp_load_bytes(ctx, off_, to, sizeof(*(to))); \
-		missing_;                                                    \
+			found_ = 0;                                          \
+		found_;                                                      \
 	})
 
 INLINE __u32 ip4_header_len(const struct ip4 *ip)

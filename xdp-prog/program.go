@@ -75,10 +75,11 @@ func (p *Program) RemovePort(port uint16) error {
 	})
 }
 
-// RegisterSocket makes fd, an AF_XDP socket with an RX ring, the destination of our
-// frames that arrive on an RX queue. It takes the place of one registered before.
-// The socket has to be bound to this interface and queue: the kernel drops frames for
-// any other, and they count as redirected. Closing the socket unregisters it.
+// RegisterSocket makes fd, an AF_XDP socket, the destination of our frames that arrive
+// on an RX queue. It takes the place of one registered before; closing the socket
+// unregisters it. The socket has to have an RX ring and to be bound to this interface
+// and queue: the kernel accepts any other too, drops the frames, and they count as
+// redirected.
 func (p *Program) RegisterSocket(queue int, fd int) error {
 	return p.do(fmt.Sprintf("register socket for queue %d", queue), func() error {
 		if err := p.checkQueue(queue); err != nil {
@@ -87,11 +88,10 @@ func (p *Program) RegisterSocket(queue int, fd int) error {
 		if fd < 0 {
 			return fmt.Errorf("file descriptor %d: %w", fd, unix.EBADF)
 		}
-		err := p.objs.Xsks.Put(uint32(queue), uint32(fd))
-		if errors.Is(err, unix.ENOBUFS) || errors.Is(err, unix.EOPNOTSUPP) {
-			return fmt.Errorf("%w: the socket has no RX ring or is no AF_XDP socket", err)
+		if err := p.objs.Xsks.Put(uint32(queue), uint32(fd)); err != nil {
+			return fmt.Errorf("file descriptor %d: %w (want an AF_XDP socket with an RX ring)", fd, err)
 		}
-		return err
+		return nil
 	})
 }
 

@@ -12,15 +12,16 @@
  */
 #include "packet.h"
 
-/* One per CPU. Every frame is counted once as redirected, nosocket or passed. */
-struct counters {
-	__u64 tcp;        /* segments for our ports */
-	__u64 icmp;       /* ICMP errors that quote our segments */
-	__u64 redirected; /* of tcp and icmp: a socket was there */
-	__u64 nosocket;   /* of tcp: dropped, the queue had no socket */
-	__u64 passed;     /* to the kernel */
-	__u64 fragments;  /* of passed: IP fragments */
-	__u64 malformed;  /* of passed: cut short, or lengths that contradict */
+/* What became of a frame. Each frame has one outcome, and is counted as such. */
+enum outcome {
+	PASSED,          /* to the kernel */
+	FRAGMENT,        /* to the kernel: an IP fragment */
+	MALFORMED,       /* to the kernel: cut short, or lengths that contradict */
+	TCP_REDIRECTED,  /* for our port, to the socket */
+	TCP_DROPPED,     /* for our port, no socket */
+	ICMP_REDIRECTED, /* quotes our segment, to the socket */
+	ICMP_PASSED,     /* quotes our segment, no socket: to the kernel */
+	OUTCOMES,
 };
 
 /* Local TCP ports that are ours. Key in network byte order, value unused. */
@@ -40,43 +41,28 @@ struct {
 	TYPE(value, __u32);
 } xsks SEC(".maps");
 
+/* Frames by outcome. */
 struct {
 	UINT(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	UINT(max_entries, 1);
-	TYPE(key, __u32);
-	TYPE(value, struct counters);
-} totals SEC(".maps");
+	UINT(max_entries, OUTCOMES);
+	TYPE(key, enum outcome);
+	TYPE(value, __u64);
+} frames SEC(".maps");
 
-/* nosocket by RX queue, sockets or not, so that it can be said where replies arrive. The loader sets the size. */
+/* TCP_DROPPED by RX queue, so that it can be said where replies arrive. The loader sets the size. */
 struct {
 	UINT(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	UINT(max_entries, 64);
 	TYPE(key, __u32);
 	TYPE(value, __u64);
-} nosocket SEC(".maps");
+} unserved SEC(".maps");
 
-/* A frame on its way through the program. */
-struct frame {
-	struct xdp_md *ctx;
-	struct counters *count;
-};
-
-INLINE int pass(struct frame *f)
+INLINE void count(void *map, __u32 key)
 {
-	f->count->passed++;
-	return XDP_PASS;
-}
+	__u64 *n = bpf_map_lookup_elem(map, &key);
 
-INLINE int pass_fragment(struct frame *f)
-{
-	f->count->fragments++;
-	return pass(f);
-}
-
-INLINE int pass_malformed(struct frame *f)
-{
-	f->count->malformed++;
-	return pass(f);
+	if (n)
+		++*n;
 }
 
 INLINE int is_ours(__be16 port)
@@ -85,134 +71,145 @@ INLINE int is_ours(__be16 port)
 }
 
 /* Whether the frame has all bytes up to end. Padding behind them is allowed. */
-INLINE int reaches(struct frame *f, __u32 end)
+INLINE int reaches(struct xdp_md *ctx, __u32 end)
 {
-	return end <= bpf_xdp_get_buff_len(f->ctx);
+	return end <= bpf_xdp_get_buff_len(ctx);
 }
 
-/* The kernel takes the socket itself; its absence comes back as the action in flags. */
-INLINE int to_socket(struct frame *f, int otherwise)
+/* One look at the socket map: whether a socket is there, and if so it gets the frame on XDP_REDIRECT. */
+INLINE int has_socket(struct xdp_md *ctx)
 {
-	return bpf_redirect_map(&xsks, f->ctx->rx_queue_index, otherwise);
+	return bpf_redirect_map(&xsks, ctx->rx_queue_index, XDP_DROP) == XDP_REDIRECT;
 }
 
-INLINE int drop_unserved(struct frame *f)
+INLINE enum outcome steer_tcp(struct xdp_md *ctx, __u32 off, __u32 len)
 {
-	__u32 queue = f->ctx->rx_queue_index;
-	__u64 *n = bpf_map_lookup_elem(&nosocket, &queue);
-
-	if (n)
-		++*n;
-	f->count->nosocket++;
-	return XDP_DROP;
-}
-
-INLINE int steer_tcp(struct frame *f, __u32 off, __u32 len)
-{
-	struct tcp tcp;
+	struct tcp spare;
+	const struct tcp *tcp;
 	__u32 header;
 
-	if (LOAD(f->ctx, off, &tcp))
-		return pass_malformed(f);
-	if (!is_ours(tcp.dst))
-		return pass(f);
-	header = (tcp.data_offset >> 4) * 4;
-	if (header < sizeof(tcp) || header > len || !reaches(f, off + len))
-		return pass_malformed(f);
-	f->count->tcp++;
-	if (to_socket(f, XDP_DROP) != XDP_REDIRECT)
-		return drop_unserved(f);
-	f->count->redirected++;
-	return XDP_REDIRECT;
+	if (!POINT(ctx, off, tcp, &spare))
+		return MALFORMED;
+	header = (tcp->data_offset >> 4) * 4;
+	if (!is_ours(tcp->dst))
+		return PASSED;
+	if (header < sizeof(*tcp) || header > len || !reaches(ctx, off + len))
+		return MALFORMED;
+	return has_socket(ctx) ? TCP_REDIRECTED : TCP_DROPPED;
+}
+
+/* The same out of line, for the offsets that vary: tags, IP options. */
+OUTLINE enum outcome steer_tcp_behind(struct xdp_md *ctx, __u32 off, __u32 len)
+{
+	return steer_tcp(ctx, off, len);
+}
+
+INLINE enum outcome steer_tcp_at(struct xdp_md *ctx, __u32 off, __u32 len)
+{
+	if (__builtin_constant_p(off))
+		return steer_tcp(ctx, off, len);
+	return steer_tcp_behind(ctx, off, len);
 }
 
 /* The end of both ICMP versions: quoted TCP at off + at, where off is the ICMP header and len what IP carries. */
-INLINE int steer_quote(struct frame *f, __u32 off, __u32 len, __u32 at)
+OUTLINE enum outcome steer_quote(struct xdp_md *ctx, __u32 off, __u32 len, __u32 at)
 {
-	struct tcp_quote tcp;
+	struct tcp_quote spare;
+	const struct tcp_quote *tcp;
 
-	if (LOAD(f->ctx, off + at, &tcp))
-		return pass_malformed(f);
-	if (!is_ours(tcp.src))
-		return pass(f);
-	if (at + sizeof(tcp) > len || !reaches(f, off + len))
-		return pass_malformed(f);
-	f->count->icmp++;
-	if (to_socket(f, XDP_PASS) != XDP_REDIRECT)
-		return pass(f);
-	f->count->redirected++;
-	return XDP_REDIRECT;
+	if (!POINT(ctx, off + at, tcp, &spare))
+		return MALFORMED;
+	if (!is_ours(tcp->src))
+		return PASSED;
+	if (at + sizeof(*tcp) > len || !reaches(ctx, off + len))
+		return MALFORMED;
+	return has_socket(ctx) ? ICMP_REDIRECTED : ICMP_PASSED;
 }
 
-INLINE int steer_icmp4(struct frame *f, __u32 off, __u32 len)
+OUTLINE enum outcome steer_icmp4(struct xdp_md *ctx, __u32 off, __u32 len)
 {
-	struct icmp icmp;
-	struct ip4 quoted;
+	struct icmp spare;
+	struct ip4 spare_quoted;
+	const struct icmp *icmp;
+	const struct ip4 *quoted;
 
-	if (LOAD(f->ctx, off, &icmp))
-		return pass_malformed(f);
-	if (icmp.type != ICMP_UNREACHABLE && icmp.type != ICMP_TIME_EXCEEDED &&
-	    icmp.type != ICMP_PARAMETER_PROBLEM)
-		return pass(f);
-	if (LOAD(f->ctx, off + sizeof(icmp), &quoted) || !ip4_sane(&quoted))
-		return pass_malformed(f);
+	if (!POINT(ctx, off, icmp, &spare))
+		return MALFORMED;
+	if (icmp->type != ICMP_UNREACHABLE && icmp->type != ICMP_TIME_EXCEEDED &&
+	    icmp->type != ICMP_PARAMETER_PROBLEM)
+		return PASSED;
+	if (!POINT(ctx, off + sizeof(*icmp), quoted, &spare_quoted) || !ip4_sane(quoted))
+		return MALFORMED;
 	/* A later fragment quotes no ports. */
-	if (quoted.protocol != PROTO_TCP || (quoted.frag & IP4_OFFSET))
-		return pass(f);
-	return steer_quote(f, off, len, sizeof(icmp) + ip4_header_len(&quoted));
+	if (quoted->protocol != PROTO_TCP || (quoted->frag & IP4_OFFSET))
+		return PASSED;
+	return steer_quote(ctx, off, len, sizeof(*icmp) + ip4_header_len(quoted));
 }
 
-INLINE int steer_icmp6(struct frame *f, __u32 off, __u32 len)
+OUTLINE enum outcome steer_icmp6(struct xdp_md *ctx, __u32 off, __u32 len)
 {
-	struct icmp icmp;
-	struct ip6 quoted;
+	struct icmp spare;
+	struct ip6 spare_quoted;
+	const struct icmp *icmp;
+	const struct ip6 *quoted;
 
-	if (LOAD(f->ctx, off, &icmp))
-		return pass_malformed(f);
-	if (icmp.type < ICMP6_FIRST_ERROR || icmp.type > ICMP6_LAST_ERROR)
-		return pass(f);
-	if (LOAD(f->ctx, off + sizeof(icmp), &quoted) || !ip6_sane(&quoted))
-		return pass_malformed(f);
-	if (quoted.next_header != PROTO_TCP)
-		return pass(f);
-	return steer_quote(f, off, len, sizeof(icmp) + sizeof(quoted));
+	if (!POINT(ctx, off, icmp, &spare))
+		return MALFORMED;
+	if (icmp->type < ICMP6_FIRST_ERROR || icmp->type > ICMP6_LAST_ERROR)
+		return PASSED;
+	if (!POINT(ctx, off + sizeof(*icmp), quoted, &spare_quoted) || !ip6_sane(quoted))
+		return MALFORMED;
+	if (quoted->next_header != PROTO_TCP)
+		return PASSED;
+	return steer_quote(ctx, off, len, sizeof(*icmp) + sizeof(*quoted));
 }
 
-INLINE int steer_ip4(struct frame *f, __u32 off)
+INLINE enum outcome steer_ip4(struct xdp_md *ctx, __u32 off)
 {
-	struct ip4 ip;
-	__u32 header, total;
+	struct ip4 spare;
+	const struct ip4 *ip;
+	__u32 header, len;
 
-	if (LOAD(f->ctx, off, &ip) || !ip4_sane(&ip))
-		return pass_malformed(f);
-	header = ip4_header_len(&ip);
-	total = NTOH16(ip.total_len);
-	if (total < header)
-		return pass_malformed(f);
-	if (ip.frag & IP4_FRAGMENT)
-		return pass_fragment(f);
-	if (ip.protocol == PROTO_TCP)
-		return steer_tcp(f, off + header, total - header);
-	if (ip.protocol == PROTO_ICMP)
-		return steer_icmp4(f, off + header, total - header);
-	return pass(f);
+	if (!POINT(ctx, off, ip, &spare) || !ip4_sane(ip))
+		return MALFORMED;
+	header = ip4_header_len(ip);
+	len = NTOH16(ip->total_len) - header;
+	if (NTOH16(ip->total_len) < header)
+		return MALFORMED;
+	if (ip->frag & IP4_FRAGMENT)
+		return FRAGMENT;
+	if (ip->protocol == PROTO_ICMP)
+		return steer_icmp4(ctx, off + header, len);
+	if (ip->protocol != PROTO_TCP)
+		return PASSED;
+	if (header == sizeof(*ip)) /* an offset that the compiler knows */
+		return steer_tcp_at(ctx, off + sizeof(*ip), len);
+	return steer_tcp_at(ctx, off + header, len);
 }
 
-INLINE int steer_ip6(struct frame *f, __u32 off)
+INLINE enum outcome steer_ip6(struct xdp_md *ctx, __u32 off)
 {
-	struct ip6 ip;
+	struct ip6 spare;
+	const struct ip6 *ip;
 	__u32 len;
 
-	if (LOAD(f->ctx, off, &ip) || !ip6_sane(&ip))
-		return pass_malformed(f);
-	len = NTOH16(ip.payload_len);
-	if (ip.next_header == PROTO_TCP)
-		return steer_tcp(f, off + sizeof(ip), len);
-	if (ip.next_header == PROTO_ICMP6)
-		return steer_icmp6(f, off + sizeof(ip), len);
-	if (ip.next_header == PROTO_FRAGMENT)
-		return pass_fragment(f);
-	return pass(f);
+	if (!POINT(ctx, off, ip, &spare) || !ip6_sane(ip))
+		return MALFORMED;
+	len = NTOH16(ip->payload_len);
+	if (ip->next_header == PROTO_TCP)
+		return steer_tcp_at(ctx, off + sizeof(*ip), len);
+	if (ip->next_header == PROTO_ICMP6)
+		return steer_icmp6(ctx, off + sizeof(*ip), len);
+	return ip->next_header == PROTO_FRAGMENT ? FRAGMENT : PASSED;
+}
+
+INLINE enum outcome steer_ip(struct xdp_md *ctx, __be16 type, __u32 off)
+{
+	if (type == ETHERTYPE_IP4)
+		return steer_ip4(ctx, off);
+	if (type == ETHERTYPE_IP6)
+		return steer_ip6(ctx, off);
+	return PASSED;
 }
 
 INLINE int is_tag(__be16 type)
@@ -220,44 +217,47 @@ INLINE int is_tag(__be16 type)
 	return type == ETHERTYPE_8021Q || type == ETHERTYPE_8021AD;
 }
 
-INLINE int steer_frame(struct frame *f)
+OUTLINE enum outcome steer_tagged(struct xdp_md *ctx)
 {
 	__u32 off = sizeof(struct eth);
-	struct eth eth;
-	struct vlan tag;
-	__be16 type;
+	struct vlan spare;
+	const struct vlan *tag;
 
-	if (LOAD(f->ctx, 0, &eth))
-		return pass_malformed(f);
-	type = eth.type;
-#pragma unroll
-	for (int tags = 0; tags < 2; tags++) {
-		if (!is_tag(type))
-			break;
-		if (LOAD(f->ctx, off, &tag))
-			return pass_malformed(f);
-		off += sizeof(tag);
-		type = tag.type;
+	if (!POINT(ctx, off, tag, &spare))
+		return MALFORMED;
+	off += sizeof(*tag);
+	if (is_tag(tag->type)) {
+		if (!POINT(ctx, off, tag, &spare))
+			return MALFORMED;
+		off += sizeof(*tag);
 	}
-	if (type == ETHERTYPE_IP4)
-		return steer_ip4(f, off);
-	if (type == ETHERTYPE_IP6)
-		return steer_ip6(f, off);
-	return pass(f);
+	return steer_ip(ctx, tag->type, off);
+}
+
+INLINE enum outcome steer(struct xdp_md *ctx)
+{
+	struct eth spare;
+	const struct eth *eth;
+
+	if (!POINT(ctx, 0, eth, &spare))
+		return MALFORMED;
+	if (is_tag(eth->type))
+		return steer_tagged(ctx);
+	return steer_ip(ctx, eth->type, sizeof(*eth));
 }
 
 SEC("xdp.frags")
 int xsend_steer(struct xdp_md *ctx)
 {
-	__u32 zero = 0;
-	struct frame f = {
-		.ctx = ctx,
-		.count = bpf_map_lookup_elem(&totals, &zero),
-	};
+	enum outcome o = steer(ctx);
 
-	if (!f.count)
+	count(&frames, o);
+	if (o == TCP_REDIRECTED || o == ICMP_REDIRECTED)
+		return XDP_REDIRECT;
+	if (o != TCP_DROPPED)
 		return XDP_PASS;
-	return steer_frame(&f);
+	count(&unserved, ctx->rx_queue_index);
+	return XDP_DROP;
 }
 
 char license_name[] SEC("license") = "Dual BSD/GPL";

@@ -8,29 +8,30 @@ import (
 	_ "embed"
 	"fmt"
 	"io"
-	"structs"
 
 	"github.com/cilium/ebpf"
 )
 
-type steerCounters struct {
-	_          structs.HostLayout
-	Tcp        uint64
-	Icmp       uint64
-	Redirected uint64
-	Nosocket   uint64
-	Passed     uint64
-	Fragments  uint64
-	Malformed  uint64
-}
+type steerOutcome uint32
+
+const (
+	steerOutcomePASSED          steerOutcome = 0
+	steerOutcomeFRAGMENT        steerOutcome = 1
+	steerOutcomeMALFORMED       steerOutcome = 2
+	steerOutcomeTCP_REDIRECTED  steerOutcome = 3
+	steerOutcomeTCP_DROPPED     steerOutcome = 4
+	steerOutcomeICMP_REDIRECTED steerOutcome = 5
+	steerOutcomeICMP_PASSED     steerOutcome = 6
+	steerOutcomeOUTCOMES        steerOutcome = 7
+)
 
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	steerMapNosocket    = "nosocket"
+	steerMapFrames      = "frames"
 	steerMapPorts       = "ports"
-	steerMapTotals      = "totals"
+	steerMapUnserved    = "unserved"
 	steerMapXsks        = "xsks"
 	steerProgXsendSteer = "xsend_steer"
 )
@@ -84,9 +85,9 @@ type steerProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type steerMapSpecs struct {
-	Nosocket *ebpf.MapSpec `ebpf:"nosocket"`
+	Frames   *ebpf.MapSpec `ebpf:"frames"`
 	Ports    *ebpf.MapSpec `ebpf:"ports"`
-	Totals   *ebpf.MapSpec `ebpf:"totals"`
+	Unserved *ebpf.MapSpec `ebpf:"unserved"`
 	Xsks     *ebpf.MapSpec `ebpf:"xsks"`
 }
 
@@ -116,17 +117,17 @@ func (o *steerObjects) Close() error {
 //
 // It can be passed to loadSteerObjects or ebpf.CollectionSpec.LoadAndAssign.
 type steerMaps struct {
-	Nosocket *ebpf.Map `ebpf:"nosocket"`
+	Frames   *ebpf.Map `ebpf:"frames"`
 	Ports    *ebpf.Map `ebpf:"ports"`
-	Totals   *ebpf.Map `ebpf:"totals"`
+	Unserved *ebpf.Map `ebpf:"unserved"`
 	Xsks     *ebpf.Map `ebpf:"xsks"`
 }
 
 func (m *steerMaps) Close() error {
 	return _SteerClose(
-		m.Nosocket,
+		m.Frames,
 		m.Ports,
-		m.Totals,
+		m.Unserved,
 		m.Xsks,
 	)
 }
