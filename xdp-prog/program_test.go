@@ -14,10 +14,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// connect opens a TCP connection from the far end, or fails in 100 ms.
-func (p *pair) connect(port int) error {
+// connect opens a TCP connection from the far end.
+func (p *pair) connect(port int, timeout time.Duration) error {
 	return p.far.in(func() error {
-		c, err := net.DialTimeout("tcp4", fmt.Sprintf("10.77.0.1:%d", port), 100*time.Millisecond)
+		c, err := net.DialTimeout("tcp4", fmt.Sprintf("10.77.0.1:%d", port), timeout)
 		if err == nil {
 			c.Close()
 		}
@@ -89,7 +89,7 @@ func steersTraffic(t *testing.T, mode Mode) {
 	p := newPair(t)
 	prog := p.attach(t, mode, allQueues)
 	p.listen(t, other)
-	must(t, p.connect(other)) // the kernel's own connections, and ARP
+	must(t, p.connect(other, 5*time.Second)) // the kernel's own connections, and ARP
 	must(t, prog.AddPort(ours))
 	before := p.resets(t)
 
@@ -107,24 +107,24 @@ func steersTraffic(t *testing.T, mode Mode) {
 	if c = counters(t, prog); c.Redirected == 0 || c.Redirected != reached(t, sockets) {
 		t.Errorf("sockets got %d frames: %+v", reached(t, sockets), c)
 	}
-	must(t, p.connect(other))
+	must(t, p.connect(other, 5*time.Second))
 	p.leave(t, prog, sockets)
 	if n := p.resets(t); n != before {
 		t.Errorf("the kernel sent %d RSTs", n-before)
 	}
 
 	must(t, prog.RemovePort(ours))
-	if err := p.connect(ours); !errors.Is(err, unix.ECONNREFUSED) || p.resets(t) == before {
+	if err := p.connect(ours, 5*time.Second); !errors.Is(err, unix.ECONNREFUSED) || p.resets(t) == before {
 		t.Errorf("port given back to the kernel: %v: the test has no power", err)
 	}
 	must(t, prog.Close())
-	must(t, p.connect(other))
+	must(t, p.connect(other, 5*time.Second))
 }
 
 // wantSilence expects that a connection to our port is neither opened nor refused.
 func (p *pair) wantSilence(t *testing.T) {
 	t.Helper()
-	if err := p.connect(ours); !os.IsTimeout(err) {
+	if err := p.connect(ours, 100*time.Millisecond); !os.IsTimeout(err) {
 		t.Errorf("connect to our port: %v, want no answer", err)
 	}
 }

@@ -1,6 +1,7 @@
 package xdpprog
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -226,9 +227,9 @@ func TestDamagedFramesCatchWrongPrograms(t *testing.T) {
 	wrong := map[string]*rig{"aborts": r.with(t, constant(0)), "drops": r.with(t, constant(1)), "passes": r.with(t, constant(2)),
 		"redirects": r.with(t, constant(4))}
 	wrong["reads no fragment bit"] = r.mutant(t, func(ins *asm.Instruction) {
-		// frag & htons(0x3fff), as the compiler of a little-endian object has it
-		if ins.OpCode.Class().IsALU() && ins.OpCode.Source() == asm.ImmSource && ins.Constant == 0xff3f {
-			ins.Constant = 0xff1f
+		was, is := binary.NativeEndian.Uint16([]byte{0x3f, 0xff}), binary.NativeEndian.Uint16([]byte{0x1f, 0xff})
+		if ins.OpCode.Class().IsALU() && ins.OpCode.Source() == asm.ImmSource && ins.Constant == int64(was) {
+			ins.Constant = int64(is)
 		}
 	})
 	for name, w := range wrong {
