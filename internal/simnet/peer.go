@@ -1,0 +1,144 @@
+package simnet
+
+import (
+	"math/rand/v2"
+
+	"github.com/xsend/xsend/internal/wire"
+	"github.com/xsend/xsend/tcp"
+)
+
+// PeerConfig is how the receiving host behaves. Zero values are those of an
+// ordinary one that reads at once and closes when its peer does.
+type PeerConfig struct {
+	MSS    int   // announced; 0 = 1460
+	Buffer int   // receive buffer, bytes; 0 = 65535
+	Scale  uint8 // window shift
+
+	NoSACK, NoDSACK, NoTimestamps, NoScale bool
+
+	AckDelay tcp.Duration // of a delayed ACK; 0 = 40 ms
+	AckEvery int          // segments that make an ACK due at once; 0 = 2
+
+	ReadSize  int          // bytes that the application reads at a time; 0 = everything, at once
+	ReadEvery tcp.Duration // how often it does
+	StallAt   int64        // stream byte from which it stops reading; 0 = never
+	StallFor  tcp.Duration // for so long; 0 = for ever
+
+	Shrink float64 // chance for each ACK that the window's right edge moves back
+	Renege float64 // chance for each segment that everything out of order is thrown away
+
+	Refuse   bool         // RST in answer to a SYN
+	Silent   bool         // no answer at all
+	SilentAt int64        // no answer from this stream byte on; 0 = never
+	ResetAt  int64        // RST when this stream byte arrived; 0 = never
+	Send     int          // bytes that it sends itself
+	FinAt    int64        // it says that it sends no more when this stream byte arrived; 0 = at our FIN
+	NoFIN    bool         // it never says so
+	FinDelay tcp.Duration // from our FIN to its own
+
+	// Promise is the stream that the connection from this port was promised to carry.
+	Promise func(port uint16) Pattern
+}
+
+// Peer is a host with a TCP that accepts every connection and reads what comes.
+type Peer struct {
+	w      *World
+	cfg    PeerConfig
+	random *rand.Rand
+	out    *Link
+	conns  []*PeerConn
+	seg    wire.Segment
+
+	Unparsed uint64 // frames that were not TCP, contradicted themselves, or had a wrong checksum
+	Strays   uint64 // segments of no connection
+}
+
+// NewPeer makes a host that answers through out.
+func (w *World) NewPeer(cfg PeerConfig, out *Link) *Peer {
+	orInt(&cfg.MSS, 1460)
+	orInt(&cfg.Buffer, 65535)
+	orInt(&cfg.AckEvery, 2)
+	if cfg.AckDelay == 0 {
+		cfg.AckDelay = 40 * tcp.Millisecond
+	}
+	return &Peer{w: w, cfg: cfg, random: w.source(), out: out}
+}
+
+func orInt(p *int, v int) {
+	if *p == 0 {
+		*p = v
+	}
+}
+
+// Reverse names the link that answers take; NewPeer got nil where it did not exist yet.
+func (p *Peer) Reverse(out *Link) { p.out = out }
+
+// Conns are the connections that were opened, in that order.
+func (p *Peer) Conns() []*PeerConn { return p.conns }
+
+// Deliver is a frame from the wire.
+func (p *Peer) Deliver(frame []byte) {
+	if err := wire.Parse(frame, true, &p.seg); err != nil {
+		p.Unparsed++
+		return
+	}
+	if c := p.find(&p.seg.Flow); c != nil {
+		c.receive(&p.seg)
+		return
+	}
+	p.stray(frame)
+}
+
+func (p *Peer) find(f *wire.Flow) *PeerConn {
+	for _, c := range p.conns {
+		if c.flow == *f {
+			return c
+		}
+	}
+	return nil
+}
+
+// stray is a segment of no connection: a SYN makes one, all else is answered by a
+// RST (https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.1).
+func (p *Peer) stray(frame []byte) {
+	seg := &p.seg
+	switch {
+	case p.cfg.Silent || seg.Flags&wire.FlagRST != 0:
+		return
+	case seg.Flags&(wire.FlagSYN|wire.FlagACK) == wire.FlagSYN && !p.cfg.Refuse:
+		c := p.accept(seg, [6]byte(frame[0:6]))
+		p.conns = append(p.conns, c)
+		c.sendSYN()
+		return
+	}
+	p.Strays++
+	c := &PeerConn{p: p, flow: seg.Flow, sndUna: seg.Ack, rcvNxt: seg.Seq + seg.Len()}
+	c.tmpl.Init(seg.Flow, wire.Path{SrcMAC: [6]byte(frame[0:6]), DstMAC: seg.SrcMAC})
+	c.put(wire.FlagRST|wire.FlagACK, seg.Ack, nil, nil)
+}
+
+// accept makes the connection that a SYN asks for.
+func (p *Peer) accept(seg *wire.Segment, mac [6]byte) *PeerConn {
+	o := &seg.Options
+	c := &PeerConn{p: p, flow: seg.Flow, irs: seg.Seq, rcvNxt: seg.Seq + 1, iss: p.random.Uint32(),
+		ts: o.HasTS && !p.cfg.NoTimestamps, sack: o.SACKPermitted && !p.cfg.NoSACK,
+		tsRecent: o.TSVal, sndMSS: 536, sndWnd: uint32(seg.Window)}
+	if o.HasMSS {
+		c.sndMSS = int(o.MSS)
+	}
+	if c.scaled = o.HasWScale && !p.cfg.NoScale; c.scaled {
+		c.rcvShift, c.sndShift = p.cfg.Scale, o.WScale
+	}
+	if c.ts {
+		c.sndMSS -= 12
+	}
+	c.sndUna, c.sndNxt, c.sndMax = c.iss, c.iss+1, c.iss+1
+	c.rcvAdv = c.rcvNxt + uint32(min(p.cfg.Buffer, 65535))
+	c.end = c.iss + 1 + uint32(p.cfg.Send)
+	if p.cfg.Promise != nil {
+		c.promise = p.cfg.Promise(seg.Flow.RemotePort)
+	}
+	c.tmpl.Init(seg.Flow, wire.Path{SrcMAC: mac, DstMAC: seg.SrcMAC})
+	c.timers = [numTimers]tcp.Time{tcp.Never, tcp.Never, tcp.Never, tcp.Never}
+	return c
+}

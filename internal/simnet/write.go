@@ -1,0 +1,152 @@
+package simnet
+
+import (
+	"fmt"
+
+	"github.com/xsend/xsend/dataplane"
+	"github.com/xsend/xsend/internal/wire"
+	"github.com/xsend/xsend/tcp"
+	"github.com/xsend/xsend/umem"
+)
+
+// Step implements Stepper: one pass of the poller, then what follows it, then the writer.
+func (r *Run) Step(now tcp.Time) int {
+	work := r.Poller.Step(now)
+	r.Poller.Notify(work == 0)
+	if r.Poller.Dead() != nil {
+		r.Poller.Rebuild(now)
+	}
+	return work + r.write(now)
+}
+
+// Next implements Stepper.
+func (r *Run) Next(tcp.Time) tcp.Time { return min(r.Poller.Deadline(), r.wakeAt) }
+
+// write is a turn of the writer, unless it sleeps.
+func (r *Run) write(now tcp.Time) int {
+	if now < r.wakeAt && r.wakeAt != tcp.Never {
+		return 0
+	}
+	r.wakeAt = tcp.Never
+	n := r.writer.Poll()
+	for _, s := range r.Streams {
+		n += r.fill(s)
+	}
+	if n > 0 && r.WriterSleep > 0 {
+		r.wakeAt = now + 1 + r.World.upTo(r.WriterSleep)
+		return 0
+	}
+	return n
+}
+
+// fill commits as much of a stream as there are frames for, then closes it.
+func (r *Run) fill(s *Stream) (n int) {
+	for s.Written < uint64(r.Bytes) {
+		b, ok := r.writer.Reserve(s.Stream)
+		if !ok {
+			return n
+		}
+		k := min(len(b.Bytes), r.Bytes-int(s.Written))
+		if r.Commit > 0 {
+			k = min(k, 1+r.World.random.IntN(r.Commit))
+		}
+		s.Pattern.Fill(b.Bytes[:k], s.Written)
+		r.writer.Commit(s.Stream, b, k, s.Commits)
+		s.commits = append(s.commits, commitRecord{start: s.Written, end: s.Written + uint64(k)})
+		s.Commits++
+		s.Written += uint64(k)
+		r.World.note('w', uint64(b.Frame), uint64(k))
+		n++
+	}
+	if !s.closed && s.Established() {
+		s.closed = true
+		r.writer.CloseWrite(s.Stream)
+		n++
+	}
+	return n
+}
+
+// released is the writer being told that a frame is its own again: the moment at
+// which everything that was promised must be true.
+func (r *Run) released(rel dataplane.Release, payload []byte) {
+	s := r.stream(rel.Stream)
+	s.answer(&rel)
+	r.World.note('l', uint64(rel.Frame), rel.Start)
+	if rel.Reason == dataplane.Acked {
+		s.Released += rel.End - rel.Start
+		if c := r.peerOf(s); c == nil || uint64(c.Received()) < rel.End {
+			r.wrong.BeforeACK++
+		}
+	} else {
+		s.Aborted += rel.End - rel.Start
+	}
+	if rel.Frame == umem.NoFrame {
+		return
+	}
+	if r.Kernel().Holds(rel.Frame) > 0 {
+		r.wrong.BeforeKernel++
+	}
+	r.wrong.ReleaseWrong += uint64(s.Pattern.Wrong(payload, rel.Start))
+	if r.Rewrite {
+		b := r.region.WriterBytes(rel.Frame)[tcp.Headroom:]
+		for i := range b {
+			b[i] = Marker
+		}
+	}
+}
+
+// answer checks that a release is of a commit, and the only one.
+func (s *Stream) answer(rel *dataplane.Release) {
+	s.Answers++
+	if rel.Cookie >= uint64(len(s.commits)) {
+		panic(fmt.Sprintf("simnet: release with cookie %d of %d commits", rel.Cookie, len(s.commits)))
+	}
+	c := &s.commits[rel.Cookie]
+	if c.answered || c.start != rel.Start || c.end != rel.End {
+		panic(fmt.Sprintf("simnet: commit %d [%d, %d), answered %v: release of [%d, %d)", rel.Cookie, c.start, c.end, c.answered, rel.Start, rel.End))
+	}
+	c.answered = true
+}
+
+func (r *Run) stream(d *dataplane.Stream) *Stream {
+	return r.Streams[d.Flow().LocalPort-firstPort]
+}
+
+// peerOf is the peer's end of a stream; nil where there is none.
+func (r *Run) peerOf(s *Stream) *PeerConn {
+	for _, c := range r.Peer.Conns() {
+		if c.Port() == s.Flow().LocalPort {
+			return c
+		}
+	}
+	return nil
+}
+
+// onWire looks at each packet that leaves the NIC: payload must be as promised
+// wherever it is sent from, and however often. A window probe's byte is not of the
+// stream.
+func (r *Run) onWire(frame []byte) {
+	if wire.Parse(frame, false, &r.seg) != nil || r.seg.PayloadLen <= 1 {
+		return
+	}
+	s := r.Streams[r.seg.Flow.RemotePort-firstPort]
+	off := r.seg.Seq - uint32(s.iss) - 1
+	r.wrong.WireWrong += uint64(s.Pattern.Wrong(r.seg.Payload, uint64(off)))
+}
+
+// Check implements Stepper: the books must add up after each pass.
+func (r *Run) Check() error {
+	r.audits++
+	if r.audits%r.Audit != 0 {
+		return nil
+	}
+	census, err := r.Poller.Pool().Audit()
+	if err != nil {
+		return err
+	}
+	r.wrong.LentWhileHeld = max(r.wrong.LentWhileHeld, uint64(census.LentWhileHeld))
+	if out := r.Poller.Out(); r.Poller.Dead() == nil && census.Descriptors != out {
+		return fmt.Errorf("%d descriptors out by the pool's books, %d by the poller's", census.Descriptors, out)
+	}
+	return nil
+}
