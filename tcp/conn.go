@@ -209,6 +209,10 @@ func (c *Conn) Abort(now Time) {
 	if c.state == Closed {
 		return
 	}
+	if c.state == TimeWait { // nothing to reset: both sides are done
+		c.die(nil)
+		return
+	}
 	if c.state.synchronized() {
 		c.sendRST = true
 	}

@@ -44,7 +44,7 @@ type Config struct {
 	// release modes.
 	Witness bool
 	// Tap, where set, gets a copy of every packet sent and received.
-	Tap dataplane.Tap
+	Tap *dataplane.Tap
 	// CPU pins queue i's poller to CPU[i]; empty pins none.
 	CPU []int
 	// NeighbourWait is how long the next hop may take to answer; 0 = 5 s.

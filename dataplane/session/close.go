@@ -1,0 +1,116 @@
+package session
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/xsend/xsend/dataplane"
+	xdpprog "github.com/xsend/xsend/xdp-prog"
+)
+
+// Report is what is left when a session is over.
+type Report struct {
+	Frames            Frames
+	Counters          dataplane.Counters // over all queues
+	RewrittenInFlight uint64             // descriptors whose bytes changed under the kernel; only with Config.Witness
+	Program           xdpprog.Counters
+}
+
+// Frames is where the frames are.
+type Frames struct {
+	Total       int
+	Free        int // nobody holds them, or the kernel had them for receiving
+	Leaked      int // nobody accounts for them: a bug of ours
+	Quarantined int // the kernel never gave them back
+}
+
+// Counters is the sum over all queues, a few milliseconds old.
+func (s *Session) Counters() dataplane.Counters {
+	var sum dataplane.Counters
+	for _, q := range s.queues {
+		sum.Add(q.poller.Counters())
+	}
+	return sum
+}
+
+// RewrittenInFlight is the descriptors so far whose bytes changed between submission
+// and completion; 0 without Config.Witness.
+func (s *Session) RewrittenInFlight() uint64 {
+	n := s.rewritten.Load()
+	for _, q := range s.queues {
+		if q.witness != nil {
+			n += q.witness.Rewritten()
+		}
+	}
+	return n
+}
+
+// Close ends what lives (RST), waits until the kernel has given everything back, at
+// most 2 s, and takes the session down in reverse. No writer may be in use. The error
+// joins what went wrong; the report is right either way. The second Close does
+// nothing.
+func (s *Session) Close() (Report, error) {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return Report{}, nil
+	}
+	s.closed = true
+	s.mu.Unlock()
+	s.cancel()
+	var report Report
+	var err error
+	for _, q := range s.queues {
+		q.result = <-q.ended
+		err = errors.Join(err, q.result)
+	}
+	if s.prog != nil {
+		report.Program, _ = s.prog.Counters()
+	}
+	err = errors.Join(err, s.stop())
+	report.Counters = s.Counters()
+	report.RewrittenInFlight = s.RewrittenInFlight()
+	for _, q := range s.queues {
+		report.add(q)
+	}
+	if n := report.Frames.Leaked; n > 0 {
+		err = errors.Join(err, fmt.Errorf("%d frames leaked: a bug of xsend", n))
+	}
+	return report, err
+}
+
+func (r *Report) add(q *queue) {
+	c := q.remains.Census
+	r.Frames.Total += c.Total
+	r.Frames.Free += c.Free + c.Fill + c.RX
+	r.Frames.Leaked += q.remains.Leaked
+	r.Frames.Quarantined += c.Quarantined
+}
+
+// stop takes down what is up, in reverse: the program goes before the sockets, so
+// that the queue is never without an owner while it redirects.
+func (s *Session) stop() error {
+	var errs []error
+	if s.follow != nil {
+		errs = append(errs, s.follow.close())
+	}
+	if s.prog != nil {
+		errs = append(errs, s.prog.Close())
+	}
+	for _, c := range s.connections() {
+		errs = append(errs, c.port.Close())
+	}
+	for _, q := range s.queues {
+		errs = append(errs, q.close())
+	}
+	for _, q := range s.queues {
+		errs = append(errs, q.free())
+	}
+	if s.region != nil {
+		errs = append(errs, s.region.Close())
+	}
+	if s.ns != nil {
+		s.ns.close()
+	}
+	return errors.Join(errs...)
+}

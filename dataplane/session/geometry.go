@@ -1,0 +1,72 @@
+package session
+
+import (
+	"fmt"
+
+	"github.com/xsend/xsend/tcp"
+	"github.com/xsend/xsend/umem"
+)
+
+// Bytes around the IP packet in a frame: the kernel leaves XDP_PACKET_HEADROOM before
+// a received packet, and Ethernet comes with up to two VLAN tags; what is sent has
+// its headers in tcp.Headroom and IP and TCP headers do not count against the rest.
+const (
+	xdpHeadroom = 256
+	etherMost   = 14 + 8
+	leastHeader = 40 // IPv4 and TCP: what of the MTU is not payload
+)
+
+// largestMTU is the bytes of IP packet that a frame can carry both ways.
+func largestMTU(chunk int) int {
+	return min(chunk-xdpHeadroom-etherMost, chunk-tcp.Headroom+leastHeader)
+}
+
+// chooseGeometry fixes chunk size, frames and queues.
+func (s *Session) chooseGeometry() error {
+	c := &s.cfg
+	if c.Chunk == 0 {
+		c.Chunk = umem.MinChunk
+		if s.link.MTU > largestMTU(c.Chunk) {
+			c.Chunk = umem.MaxChunk
+		}
+	}
+	if c.Chunk < umem.MinChunk || c.Chunk > umem.MaxChunk || c.Chunk&(c.Chunk-1) != 0 {
+		return fmt.Errorf("%w: chunk of %d bytes: must be %d or %d", ErrConfig, c.Chunk, umem.MinChunk, umem.MaxChunk)
+	}
+	if most := largestMTU(c.Chunk); s.link.MTU > most {
+		return fmt.Errorf("%w: %s has an MTU of %d bytes, a frame of %d carries %d: %s", ErrMTU, s.link.Name, s.link.MTU, c.Chunk, most, s.mtuRemedy())
+	}
+	if c.Queues == 0 {
+		c.Queues = s.link.RxQueues
+	}
+	if c.Queues > s.link.RxQueues {
+		return fmt.Errorf("%w: %d queues: %s has %d", ErrConfig, c.Queues, s.link.Name, s.link.RxQueues)
+	}
+	if c.Queues < s.link.RxQueues {
+		c.Warn(fmt.Sprintf("%s has %d RX queues and %d get a socket: replies that arrive on the others are dropped", s.link.Name, s.link.RxQueues, c.Queues))
+	}
+	if c.Frames == 0 {
+		c.Frames = DefaultPayload/c.Chunk + c.Queues*(rxFrames+reserveFrames)
+	}
+	return s.checkFrames()
+}
+
+func (s *Session) mtuRemedy() string {
+	if s.cfg.Chunk < umem.MaxChunk && s.link.MTU <= largestMTU(umem.MaxChunk) {
+		return fmt.Sprintf("use a chunk of %d", umem.MaxChunk)
+	}
+	return fmt.Sprintf("ip link set dev %s mtu %d", s.link.Name, largestMTU(umem.MaxChunk))
+}
+
+// checkFrames says what a region must hold before any memory is mapped.
+func (s *Session) checkFrames() error {
+	need := rxFrames + reserveFrames + 2
+	if s.perQueue() >= need {
+		return nil
+	}
+	return fmt.Errorf("%w: %d frames for %d queues are %d each: %d on the fill ring + %d in reserve + 2 to send from = %d are needed (%d in all)",
+		umem.ErrTooSmall, s.cfg.Frames, s.cfg.Queues, s.perQueue(), rxFrames, reserveFrames, need, need*s.cfg.Queues)
+}
+
+// perQueue is the frames that each queue's pool has.
+func (s *Session) perQueue() int { return s.cfg.Frames / s.cfg.Queues }

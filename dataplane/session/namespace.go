@@ -1,0 +1,37 @@
+package session
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+
+	"golang.org/x/sys/unix"
+)
+
+// namespace is the network namespace that the session was opened in.
+type namespace struct{ file *os.File }
+
+func currentNamespace() (*namespace, error) {
+	f, err := os.Open("/proc/thread-self/ns/net")
+	if err != nil {
+		return nil, fmt.Errorf("network namespace of this thread: %w", err)
+	}
+	return &namespace{file: f}, nil
+}
+
+// do runs fn on a thread in the namespace. A goroutine of its own carries it, and
+// the thread dies with it, so that no other goroutine ends up there.
+func (n *namespace) do(fn func() error) error {
+	done := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread()
+		if err := unix.Setns(int(n.file.Fd()), unix.CLONE_NEWNET); err != nil {
+			done <- fmt.Errorf("enter the session's network namespace: %w", err)
+			return
+		}
+		done <- fn()
+	}()
+	return <-done
+}
+
+func (n *namespace) close() { _ = n.file.Close() }

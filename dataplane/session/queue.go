@@ -1,0 +1,174 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/xsend/xsend/dataplane"
+	"github.com/xsend/xsend/dataplane/afxdp"
+	"github.com/xsend/xsend/dataplane/asavie"
+	"github.com/xsend/xsend/dataplane/witness"
+	"github.com/xsend/xsend/umem"
+	xdpprog "github.com/xsend/xsend/xdp-prog"
+)
+
+// queue is one RX and TX queue of the NIC with its socket and poller.
+type queue struct {
+	index   int
+	caps    dataplane.Caps
+	region  *umem.Region
+	port    dataplane.Port // until the poller has it
+	witness *witness.Port
+	asavie  *asavie.Socket
+	poller  *dataplane.Poller
+	ended   chan error // what Run returned
+	result  error
+	remains dataplane.Remains
+}
+
+// openQueues maps the memory and opens a socket and a poller per queue.
+func (s *Session) openQueues(ctx context.Context) (err error) {
+	if s.cfg.Binding == BindingNative {
+		s.region, err = umem.Map(umem.Config{Frames: s.cfg.Frames, ChunkSize: s.cfg.Chunk})
+		if err != nil {
+			return err
+		}
+	}
+	s.trust = believesChecksums(s.link.Kind)
+	for i := range s.cfg.Queues {
+		q := &queue{index: i, region: s.region, ended: make(chan error, 1)}
+		s.queues = append(s.queues, q)
+		if err := s.openQueue(ctx, q); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// believesChecksums reports that packets of a peer on this kind of link arrive with
+// checksums that nobody filled in, because they never left the machine.
+func believesChecksums(kind string) bool {
+	switch kind {
+	case "veth", "tun", "netkit":
+		return true
+	}
+	return false
+}
+
+func (s *Session) openQueue(ctx context.Context, q *queue) (err error) {
+	if q.port, err = s.openPort(ctx, q); err != nil {
+		return err
+	}
+	q.caps = q.port.Caps()
+	first := umem.Frame(0)
+	if s.cfg.Binding == BindingNative {
+		first = umem.Frame(q.index * s.perQueue())
+	}
+	pool, err := umem.NewPool(q.region, first, s.perQueue(), reserveFrames)
+	if err != nil {
+		return err
+	}
+	q.poller, err = dataplane.New(dataplane.Config{
+		Pool: pool, Port: q.port, Reopen: s.reopen(q), Release: s.cfg.Release, TrustRX: s.trust,
+		RxFrames: min(rxFrames, q.caps.FillRing), MaxStreams: 1 << 14, Tap: s.cfg.Tap, CPU: s.pin(q.index),
+	})
+	if err != nil {
+		return err
+	}
+	q.port = nil // the poller's now
+	return nil
+}
+
+// socket is what both bindings open.
+type socket interface {
+	dataplane.Port
+	FD() int
+}
+
+// openPort opens the queue's socket and makes it the one that the program redirects
+// to.
+func (s *Session) openPort(ctx context.Context, q *queue) (dataplane.Port, error) {
+	sock, err := s.openSocket(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.prog.RegisterSocket(q.index, sock.FD()); err != nil {
+		return nil, errors.Join(err, sock.Close())
+	}
+	if !s.cfg.Witness {
+		return sock, nil
+	}
+	if q.witness != nil {
+		s.rewritten.Add(q.witness.Rewritten())
+	}
+	q.witness = witness.Wrap(sock, q.region)
+	return q.witness, nil
+}
+
+func (s *Session) openSocket(ctx context.Context, q *queue) (socket, error) {
+	if s.cfg.Binding == BindingAsavie {
+		sock, err := asavie.Open(ctx, s.asavieConfig(q.index))
+		if err != nil {
+			return nil, err
+		}
+		q.asavie, q.region = sock, sock.Region()
+		return sock, nil
+	}
+	return afxdp.Open(ctx, afxdp.Config{
+		Ifindex: s.link.Index, Ifname: s.link.Name, Queue: q.index, Region: s.region,
+		TxRing: s.cfg.Ring, RxRing: s.cfg.Ring, FillRing: s.cfg.Ring, CompletionRing: s.cfg.Ring,
+		Mode: s.cfg.Mode, GenericProgram: s.prog.Mode() == xdpprog.ModeGeneric,
+	})
+}
+
+// reopen is how a poller gets a new socket for a queue that died. The asavie binding
+// maps new memory with every socket, so that its connections can't go on.
+func (s *Session) reopen(q *queue) func(int) (dataplane.Port, error) {
+	if s.cfg.Binding == BindingAsavie {
+		return nil
+	}
+	return func(int) (port dataplane.Port, err error) {
+		s.cfg.Warn(fmt.Sprintf("%s queue %d: %v: opening it again", s.link.Name, q.index, q.poller.Dead()))
+		_ = s.prog.UnregisterSocket(q.index) // closing the socket emptied the slot already
+		err = s.ns.do(func() error {
+			port, err = s.openPort(s.life, q)
+			return err
+		})
+		return port, err
+	}
+}
+
+func (s *Session) pin(i int) func() (int, error) {
+	if i >= len(s.cfg.CPU) {
+		return nil
+	}
+	cpu := s.cfg.CPU[i]
+	return func() (int, error) { return cpu, nil }
+}
+
+// start lets every poller run.
+func (s *Session) start() {
+	for _, q := range s.queues {
+		go func() { q.ended <- q.poller.Run(s.life) }()
+	}
+}
+
+// close ends what is left of the queue after its poller. Its memory stays until free.
+func (q *queue) close() (err error) {
+	switch {
+	case q.poller != nil:
+		q.remains, err = q.poller.Close()
+	case q.port != nil:
+		err = q.port.Close()
+	}
+	return err
+}
+
+// free gives memory back that is this queue's alone.
+func (q *queue) free() error {
+	if q.asavie == nil {
+		return nil
+	}
+	return q.asavie.Free()
+}

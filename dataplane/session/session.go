@@ -1,0 +1,260 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/xsend/xsend/dataplane"
+	"github.com/xsend/xsend/dataplane/asavie"
+	"github.com/xsend/xsend/hw"
+	"github.com/xsend/xsend/umem"
+	xdpprog "github.com/xsend/xsend/xdp-prog"
+)
+
+// Defaults of Config.
+const (
+	DefaultPayload       = 32 << 20 // bytes of payload that the frames of a default session hold
+	DefaultNeighbourWait = 5 * time.Second
+	carrierWait          = 10 * time.Second
+	rxFrames             = 1024 // frames with the kernel for receiving, per queue
+	reserveFrames        = 256  // frames that writers can't take, per queue
+)
+
+var (
+	// ErrPrivileges says which capabilities are missing, and how to get them.
+	ErrPrivileges = errors.New("missing privileges")
+	// ErrMTU says that a packet of the interface's MTU does not fit into a frame.
+	ErrMTU = errors.New("MTU does not fit into a frame")
+	// ErrConfig says that Config or DialConfig cannot be.
+	ErrConfig = errors.New("session: bad configuration")
+	// ErrInterface says that a connection would leave by another interface.
+	ErrInterface = errors.New("destination is not behind this session's interface")
+)
+
+// Session is a NIC in use: its steering program, its sockets, their pollers.
+type Session struct {
+	cfg    Config
+	info   Info
+	link   hw.Interface
+	trust  bool
+	ns     *namespace
+	prog   *xdpprog.Program
+	region *umem.Region // shared by all queues of the native binding
+	queues []*queue
+	follow *follower
+	secret secret
+
+	life   context.Context
+	cancel context.CancelFunc
+
+	mu     sync.Mutex
+	conns  map[*Conn]struct{}
+	next   int
+	closed bool
+
+	rewritten atomic.Uint64 // of ports that are gone
+}
+
+// Info is what a session found and chose.
+type Info struct {
+	Interface     string
+	Driver        string
+	DriverVersion string
+	Firmware      string
+	Bus           string
+	Kernel        string
+	MTU           int
+	MAC           string
+	Binding       Binding
+	Attach        string // native, generic: as it is, not as it was asked for
+	Mode          string // copy, zerocopy: as XDP_OPTIONS reports it
+	Queues        int
+	Frames        int
+	Chunk         int
+	Ring          int
+	RxChecksum    string // verify, trust
+	ProgramID     uint32
+	Source        netip.Addr
+	NextHop       netip.Addr
+}
+
+// Open puts a session together. Whatever error it returns, nothing was started and
+// nothing is left behind.
+func Open(ctx context.Context, cfg Config) (*Session, error) {
+	if err := cfg.setDefaults(); err != nil {
+		return nil, err
+	}
+	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	s := &Session{cfg: cfg, secret: newSecret(), conns: map[*Conn]struct{}{}, life: life, cancel: cancel}
+	// The thread must not change namespace on the way.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := s.open(ctx); err != nil {
+		s.abandon()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (c *Config) setDefaults() error {
+	if !c.Destination.IsValid() {
+		return fmt.Errorf("%w: no destination", ErrConfig)
+	}
+	if c.Binding == "" {
+		c.Binding = BindingNative
+	}
+	if c.Binding != BindingNative && c.Binding != BindingAsavie {
+		return fmt.Errorf("%w: binding %q: must be %s or %s", ErrConfig, c.Binding, BindingNative, BindingAsavie)
+	}
+	if c.Queues < 0 || c.Frames < 0 || c.Ring < 0 || c.Ring&(c.Ring-1) != 0 {
+		return fmt.Errorf("%w: %d queues, %d frames, ring of %d: must not be negative, the ring a power of two", ErrConfig, c.Queues, c.Frames, c.Ring)
+	}
+	if c.Ring == 0 {
+		c.Ring = 2048
+	}
+	if c.Writers == 0 {
+		c.Writers = 1
+	}
+	if c.NeighbourWait == 0 {
+		c.NeighbourWait = DefaultNeighbourWait
+	}
+	if c.Release != dataplane.ReleaseAck {
+		c.Witness = true
+	}
+	if c.Warn == nil {
+		c.Warn = func(string) {}
+	}
+	return nil
+}
+
+// open follows the order that drivers ask for: attach first, wait for the carrier,
+// then bind; sockets are in the map before the first packet leaves.
+func (s *Session) open(ctx context.Context) (err error) {
+	if s.ns, err = currentNamespace(); err != nil {
+		return err
+	}
+	if err = s.checkPrivileges(0); err != nil {
+		return err
+	}
+	path, err := s.findPath(ctx)
+	if err != nil {
+		return err
+	}
+	if err = s.chooseGeometry(); err != nil {
+		return err
+	}
+	if err = s.checkPrivileges(uint64(s.cfg.Frames) * uint64(s.cfg.Chunk)); err != nil {
+		return err
+	}
+	if err = s.attach(ctx); err != nil {
+		return err
+	}
+	if err = s.openQueues(ctx); err != nil {
+		return err
+	}
+	s.describe(path)
+	s.start()
+	s.follow, err = newFollower(s, path)
+	return err
+}
+
+func (s *Session) checkPrivileges(memory uint64) error {
+	missing := hw.MissingCapabilities(memory)
+	if len(missing) == 0 {
+		return nil
+	}
+	self, err := os.Executable()
+	if err != nil {
+		self = os.Args[0]
+	}
+	return fmt.Errorf("%w: AF_XDP needs %v: run as root, or once: %s", ErrPrivileges, missing, hw.SetcapLine(self))
+}
+
+// findPath resolves interface, source and next hop before anything is touched.
+func (s *Session) findPath(ctx context.Context) (hw.Path, error) {
+	if s.cfg.Interface != "" {
+		link, err := hw.Lookup(s.cfg.Interface)
+		if err != nil {
+			return hw.Path{}, err
+		}
+		if err := link.Usable(); err != nil {
+			return hw.Path{}, err
+		}
+	}
+	path, err := s.resolve(ctx, s.cfg.Destination)
+	if err != nil {
+		return hw.Path{}, err
+	}
+	s.link, err = hw.LookupIndex(path.Route.Interface)
+	return path, err
+}
+
+func (s *Session) resolve(ctx context.Context, dst netip.Addr) (hw.Path, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.NeighbourWait)
+	defer cancel()
+	return hw.ResolvePath(ctx, dst, hw.RouteOptions{Interface: s.cfg.Interface, Source: s.cfg.Source})
+}
+
+func (s *Session) attach(ctx context.Context) (err error) {
+	mode := s.cfg.Attach
+	s.prog, err = xdpprog.Attach(xdpprog.Config{Ifindex: s.link.Index, Mode: mode, Queues: s.link.RxQueues})
+	if err != nil {
+		return err
+	}
+	if refused := s.prog.NativeRefused(); refused != nil {
+		s.cfg.Warn(fmt.Sprintf("%s: XDP program is attached generic, native was refused: %v", s.link.Name, refused))
+	}
+	ctx, cancel := context.WithTimeout(ctx, carrierWait)
+	defer cancel()
+	return hw.WaitCarrier(ctx, s.link.Index) // attaching resets some NICs
+}
+
+func (s *Session) describe(path hw.Path) {
+	var uts unix.Utsname
+	_ = unix.Uname(&uts) // cannot fail with a valid pointer
+	caps := s.queues[0].caps
+	s.info = Info{
+		Interface: s.link.Name, Driver: s.link.Driver, DriverVersion: s.link.DriverVersion, Firmware: s.link.Firmware, Bus: s.link.Bus,
+		Kernel: unix.ByteSliceToString(uts.Release[:]), MTU: s.link.MTU, MAC: s.link.MAC.String(),
+		Binding: s.cfg.Binding, Attach: s.prog.Mode().String(), Mode: "copy",
+		Queues: len(s.queues), Frames: s.cfg.Frames, Chunk: s.cfg.Chunk, Ring: s.cfg.Ring,
+		RxChecksum: "verify", ProgramID: s.prog.ID(), Source: path.Route.Source, NextHop: path.Route.NextHop,
+	}
+	if caps.ZeroCopy {
+		s.info.Mode = "zerocopy"
+	}
+	if s.trust {
+		s.info.RxChecksum = "trust"
+	}
+}
+
+// Info is what the session found and chose.
+func (s *Session) Info() Info { return s.info }
+
+// abandon takes down what Open had put up when it failed.
+func (s *Session) abandon() {
+	s.stop()
+	s.cancel()
+}
+
+// Program counts what the steering program saw.
+func (s *Session) Program() (xdpprog.Counters, error) { return s.prog.Counters() }
+
+// asavieFrames is the frames that each queue has with the asavie binding, where
+// every socket maps memory of its own.
+func (s *Session) asavieConfig(i int) asavie.Config {
+	return asavie.Config{
+		Ifindex: s.link.Index, Ifname: s.link.Name, Queue: i, Frames: s.perQueue(), ChunkSize: s.cfg.Chunk,
+		TxRing: s.cfg.Ring, RxRing: s.cfg.Ring, FillRing: s.cfg.Ring, CompletionRing: s.cfg.Ring,
+		Mode: s.cfg.Mode, GenericProgram: s.prog.Mode() == xdpprog.ModeGeneric,
+	}
+}

@@ -1,0 +1,124 @@
+// Package witness is a dataplane.Port around another one that sees whether bytes
+// change while the kernel has them: it sums what each descriptor covers when it is
+// submitted, and again when its completion is handed on. They differ only if
+// somebody wrote under the NIC's eyes.
+//
+// It owns the sums of what is in flight and nothing else. Like any port it is for
+// the poller's goroutine; only Rewritten and Wake may be called by others. It does
+// not allocate after Wrap. What it cannot see: bytes that changed and changed back,
+// and bytes that the NIC reads after it said that it was done.
+package witness
+
+import (
+	"sync/atomic"
+
+	"github.com/xsend/xsend/dataplane"
+	"github.com/xsend/xsend/internal/wire"
+	"github.com/xsend/xsend/umem"
+)
+
+// none is no entry.
+const none = int32(-1)
+
+// entry is one descriptor in flight.
+type entry struct {
+	addr uint64
+	len  uint32
+	sum  uint32
+	next int32
+}
+
+// Port watches the transmissions of the port inside.
+type Port struct {
+	dataplane.Port
+	region    *umem.Region
+	entries   []entry
+	free      int32
+	byFrame   []int32 // the frame's oldest descriptor in flight
+	rewritten atomic.Uint64
+	unseen    atomic.Uint64
+}
+
+// Wrap puts a witness around port. Room is made for as many descriptors in flight
+// as TX and completion ring hold together.
+func Wrap(port dataplane.Port, region *umem.Region) *Port {
+	caps := port.Caps()
+	w := &Port{Port: port, region: region, free: none,
+		entries: make([]entry, caps.TxRing+caps.Completion+region.Frames()),
+		byFrame: make([]int32, region.Frames())}
+	for i := range w.entries {
+		w.entries[i].next = w.free
+		w.free = int32(i)
+	}
+	for i := range w.byFrame {
+		w.byFrame[i] = none
+	}
+	return w
+}
+
+// Rewritten is the number of descriptors whose bytes changed between submission
+// and completion.
+func (w *Port) Rewritten() uint64 { return w.rewritten.Load() }
+
+// Unseen is the number of descriptors that could not be watched: out of range.
+func (w *Port) Unseen() uint64 { return w.unseen.Load() }
+
+// Tx implements dataplane.Port.
+func (w *Port) Tx(descs []umem.Desc) {
+	for _, d := range descs {
+		w.note(d)
+	}
+	w.Port.Tx(descs)
+}
+
+// Reap implements dataplane.Port.
+func (w *Port) Reap(addrs []uint64) int {
+	n := w.Port.Reap(addrs)
+	for _, a := range addrs[:n] {
+		w.check(a)
+	}
+	return n
+}
+
+func (w *Port) note(d umem.Desc) {
+	f, ok := w.region.FrameAt(d.Addr)
+	if !ok || w.free == none || d.Addr+uint64(d.Len) > uint64(len(w.region.Memory())) {
+		w.unseen.Add(1)
+		return
+	}
+	i := w.free
+	w.free = w.entries[i].next
+	w.entries[i] = entry{addr: d.Addr, len: d.Len, sum: w.sum(d.Addr, d.Len), next: none}
+	p := &w.byFrame[f]
+	for *p != none {
+		p = &w.entries[*p].next
+	}
+	*p = i
+}
+
+// check takes the oldest descriptor with the completed address out of its frame's
+// list. An address that was never submitted is the pool's to report.
+func (w *Port) check(addr uint64) {
+	f, ok := w.region.FrameAt(addr)
+	if !ok {
+		return
+	}
+	for p := &w.byFrame[f]; *p != none; p = &w.entries[*p].next {
+		e := &w.entries[*p]
+		if e.addr != addr {
+			continue
+		}
+		if w.sum(e.addr, e.len) != e.sum {
+			w.rewritten.Add(1)
+		}
+		i := *p
+		*p = e.next
+		e.next = w.free
+		w.free = i
+		return
+	}
+}
+
+func (w *Port) sum(addr uint64, n uint32) uint32 {
+	return wire.Sum(w.region.Memory()[addr:addr+uint64(n)], 0)
+}
