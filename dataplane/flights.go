@@ -1,0 +1,89 @@
+package dataplane
+
+import (
+	"github.com/xsend/xsend/tcp"
+	"github.com/xsend/xsend/umem"
+)
+
+const none = int32(-1)
+
+// flight is one descriptor that the kernel has not completed: whom its completion
+// concerns.
+type flight struct {
+	stream *Stream
+	ref    tcp.Ref
+	next   int32 // the descriptor of the same frame that was submitted next
+}
+
+// flights are all descriptors out, in a fixed array, with a queue for each frame:
+// of one frame usually one is out, in the wrong release modes sometimes several.
+// The length of a frame's queue is what umem.Pool.InKernel reports of it.
+type flights struct {
+	slots      []flight
+	free       int32
+	out        int
+	head, tail []int32 // by index of the frame in the pool
+}
+
+func (f *flights) init(descriptors, frames int) {
+	f.slots = make([]flight, descriptors)
+	f.head, f.tail = make([]int32, frames), make([]int32, frames)
+	for i := range frames {
+		f.head[i] = none
+	}
+	f.free = none
+	for i := descriptors - 1; i >= 0; i-- {
+		f.slots[i].next, f.free = f.free, int32(i)
+	}
+}
+
+// room is how many more descriptors may go out.
+func (f *flights) room() int { return len(f.slots) - f.out }
+
+// push notes that a descriptor of the frame went out; the caller asked room first.
+func (f *flights) push(frame int, s *Stream, ref tcp.Ref) {
+	i := f.free
+	slot := &f.slots[i]
+	f.free = slot.next
+	*slot = flight{stream: s, ref: ref, next: none}
+	if f.head[frame] == none {
+		f.head[frame] = i
+	} else {
+		f.slots[f.tail[frame]].next = i
+	}
+	f.tail[frame] = i
+	f.out++
+	s.out++
+}
+
+// pop takes the oldest descriptor of the frame that is out.
+func (f *flights) pop(frame int) (*Stream, tcp.Ref, bool) {
+	i := f.head[frame]
+	if i == none {
+		return nil, tcp.Ref{}, false
+	}
+	slot := &f.slots[i]
+	s, ref := slot.stream, slot.ref
+	f.head[frame] = slot.next
+	*slot = flight{next: f.free}
+	f.free = i
+	f.out--
+	s.out--
+	return s, ref, true
+}
+
+// record is what the poller knows of the last commit of a frame.
+type record struct {
+	stream    *Stream
+	cookie    uint64
+	start     uint64 // of its bytes in the stream
+	submitted tcp.Time
+	completed tcp.Time
+	acked     tcp.Time
+	length    uint32
+	sent      uint32 // payload bytes that were submitted at least once
+	xmits     uint32
+	next      umem.Frame // the commit that waits behind this one for room in the connection
+	reason    Reason
+	live      bool // committed, and not released yet
+}
