@@ -52,15 +52,9 @@ func checkIdle(b *bench) {
 // sizes: each arrives once, in order, right, and completes once.
 func checkTx(b *bench) {
 	total, sent, seen := uint32(3*b.shape.Frames), uint32(0), uint32(0)
+	end := time.Now().Add(4 * patience)
 	for batch := 1; seen < total; batch = batch%61 + 1 {
-		for range min(batch, b.Port.TxRoom(batch)) {
-			f := umem.Frame(sent % uint32(b.shape.Frames))
-			if sent == total || b.out[b.Region.Addr(f)] > 0 {
-				break
-			}
-			b.tx(f, sent, sizeOf(sent))
-			sent++
-		}
+		sent = b.txBatch(sent, total, batch)
 		b.kick()
 		b.reap()
 		for ; seen+64 < sent || seen < sent && sent == total; seen++ {
@@ -68,9 +62,26 @@ func checkTx(b *bench) {
 				b.Fatalf("frame %d arrived, want %d", got, seen)
 			}
 		}
+		if time.Now().After(end) {
+			b.Fatalf("%d of %d frames sent, and it goes no further: %d descriptors did not come back", sent, total, b.outstanding())
+		}
 	}
 	b.drain()
 	b.nothingArrived()
+}
+
+// txBatch submits up to n test frames from number sent on, as far as there is room
+// and their frames came back from the last time. It returns the next number.
+func (b *bench) txBatch(sent, total uint32, n int) uint32 {
+	for range b.Port.TxRoom(n) {
+		f := umem.Frame(sent % uint32(b.shape.Frames))
+		if sent == total || b.out[b.Region.Addr(f)] > 0 {
+			break
+		}
+		b.tx(f, sent, sizeOf(sent))
+		sent++
+	}
+	return sent
 }
 
 func checkTxRoom(b *bench) {

@@ -10,46 +10,54 @@ import (
 
 // patience is how long a test waits for what must come. It is long because it is
 // waited for only where the test fails.
-const patience = 5 * time.Second
+var patience = 5 * time.Second
 
 // normal is the shape of tests to which the shape does not matter.
 var normal = Shape{Frames: 1024, TxRing: 256, RxRing: 256, FillRing: 256, Completion: 256}
 
+// check is one row of the table.
+type check struct {
+	name  string
+	shape Shape
+	run   func(*bench)
+}
+
+var table = []check{
+	{"caps", normal, checkCaps},
+	{"idle", normal, checkIdle},
+	{"tx-every-frame-once", normal, checkTx},
+	{"tx-room", Shape{64, 32, 32, 32, 64}, checkTxRoom},
+	{"tx-same-frame-thrice", normal, checkClones},
+	{"tx-completion-ring-full", Shape{512, 64, 64, 64, 64}, checkCompletionFull},
+	{"tx-larger-than-mtu", normal, checkOversize},
+	{"tx-peer-down", normal, checkPeerDown},
+	{"tx-interface-down-and-up", normal, checkDownUp},
+	{"rx-every-frame-once", normal, checkRx},
+	{"rx-nothing-to-receive-into", normal, checkRxStarved},
+	{"rx-fill-room", Shape{64, 32, 32, 16, 32}, checkFillRoom},
+	{"wait-times-out", normal, checkWaitTimeout},
+	{"wait-does-not-spin", normal, checkWaitNoSpin},
+	{"wait-ends-by-frame", normal, checkWaitFrame},
+	{"wait-ends-by-wake", normal, checkWaitWake},
+	{"no-allocation", normal, checkAllocs},
+	{"close-twice", normal, checkClose},
+}
+
 // Run checks the contract of dataplane.Port on the ports that open makes.
 func Run(t *testing.T, open Open) {
-	for _, c := range []struct {
-		name  string
-		shape Shape
-		check func(*bench)
-	}{
-		{"caps", normal, checkCaps},
-		{"idle", normal, checkIdle},
-		{"tx-every-frame-once", normal, checkTx},
-		{"tx-room", Shape{64, 32, 32, 32, 64}, checkTxRoom},
-		{"tx-same-frame-thrice", normal, checkClones},
-		{"tx-completion-ring-full", Shape{512, 64, 64, 64, 64}, checkCompletionFull},
-		{"tx-larger-than-mtu", normal, checkOversize},
-		{"tx-peer-down", normal, checkPeerDown},
-		{"tx-interface-down-and-up", normal, checkDownUp},
-		{"rx-every-frame-once", normal, checkRx},
-		{"rx-nothing-to-receive-into", normal, checkRxStarved},
-		{"rx-fill-room", Shape{64, 32, 32, 16, 32}, checkFillRoom},
-		{"wait-times-out", normal, checkWaitTimeout},
-		{"wait-does-not-spin", normal, checkWaitNoSpin},
-		{"wait-ends-by-frame", normal, checkWaitFrame},
-		{"wait-ends-by-wake", normal, checkWaitWake},
-		{"no-allocation", normal, checkAllocs},
-		{"close-twice", normal, checkClose},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			c.check(&bench{T: t, Rig: open(t, c.shape), shape: c.shape, out: map[uint64]int{}})
-		})
+	for _, c := range table {
+		t.Run(c.name, func(t *testing.T) { c.on(t, open(t, c.shape)) })
 	}
+}
+
+// on runs the row on a rig.
+func (c check) on(t testing.TB, r *Rig) {
+	c.run(&bench{TB: t, Rig: r, shape: c.shape, out: map[uint64]int{}})
 }
 
 // bench is a rig under test with books of what was submitted.
 type bench struct {
-	*testing.T
+	testing.TB
 	*Rig
 	shape Shape
 	out   map[uint64]int // submitted and not completed, by address
