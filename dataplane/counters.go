@@ -14,15 +14,17 @@ type Counters struct {
 	Rebuilds   uint64               // times the queue was opened again
 	RebuildTry uint64               // attempts at that
 
-	RxPackets  uint64 // descriptors taken from the RX ring
-	RxTCP      uint64 // segments handed to a connection
-	RxICMP     uint64 // ICMP errors handed to a connection
-	RxUnknown  uint64 // segments and errors of no connection of ours
-	RxChecksum uint64 // dropped: wrong checksum
-	RxBad      uint64 // dropped: short, contradictory, or a fragment
-	RxOther    uint64 // dropped: neither TCP nor an ICMP error about it
-	RxFault    uint64 // descriptors whose address or length the kernel got wrong
-	RxStarved  uint64 // times the fill ring could not be filled up
+	RxPackets    uint64 // descriptors taken from the RX ring
+	RxTCP        uint64 // segments handed to a connection
+	RxICMP       uint64 // ICMP errors handed to a connection
+	RxOtherQueue uint64 // of both: arrived on another poller's queue
+	RxStrayLost  uint64 // packets of another poller that the ring to it had no room for
+	RxUnknown    uint64 // segments and errors of no connection of ours
+	RxChecksum   uint64 // dropped: wrong checksum
+	RxBad        uint64 // dropped: short, contradictory, or a fragment
+	RxOther      uint64 // dropped: neither TCP nor an ICMP error about it
+	RxFault      uint64 // descriptors whose address or length the kernel got wrong
+	RxStarved    uint64 // times the fill ring could not be filled up
 
 	Commits       uint64 // commits admitted
 	Releases      uint64 // releases given out, one for each commit
@@ -65,7 +67,7 @@ func (c *Counters) Add(o Counters) {
 	}{
 		{&c.Submitted, o.Submitted}, {&c.Completed, o.Completed}, {&c.Quarantined, o.Quarantined}, {&c.Out, o.Out},
 		{&c.Spurious, o.Spurious}, {&c.OutOfRange, o.OutOfRange}, {&c.Rebuilds, o.Rebuilds}, {&c.RebuildTry, o.RebuildTry},
-		{&c.RxPackets, o.RxPackets}, {&c.RxTCP, o.RxTCP}, {&c.RxICMP, o.RxICMP}, {&c.RxUnknown, o.RxUnknown},
+		{&c.RxPackets, o.RxPackets}, {&c.RxOtherQueue, o.RxOtherQueue}, {&c.RxStrayLost, o.RxStrayLost}, {&c.RxTCP, o.RxTCP}, {&c.RxICMP, o.RxICMP}, {&c.RxUnknown, o.RxUnknown},
 		{&c.RxChecksum, o.RxChecksum}, {&c.RxBad, o.RxBad}, {&c.RxOther, o.RxOther}, {&c.RxFault, o.RxFault},
 		{&c.RxStarved, o.RxStarved}, {&c.Commits, o.Commits}, {&c.Releases, o.Releases}, {&c.Aborts, o.Aborts},
 		{&c.BytesWritten, o.BytesWritten}, {&c.BytesReleased, o.BytesReleased}, {&c.BytesAborted, o.BytesAborted},

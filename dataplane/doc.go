@@ -33,6 +33,6 @@
 //
 // # Limits
 //
-// One queue, one descriptor for each packet. A segment that arrives on the queue
-// of another poller is dropped and counted by that one.
+// One queue, one descriptor for each packet. A packet that arrives on the queue of
+// another poller is handed over through a Directory, headers only, and counted.
 package dataplane

@@ -33,6 +33,9 @@ func (p *Poller) Open(now tcp.Time, w *Writer, cfg tcp.Config) (*Stream, error) 
 	s.mss.Store(int32(s.mssNow))
 	s.state.Store(uint32(s.stateNow))
 	p.flows[s.flow] = s
+	if p.directory != nil {
+		p.directory.set(s.flow, p)
+	}
 	p.deadlines.add(s)
 	p.ready.add(s)
 	w.lane.streams++
@@ -81,6 +84,9 @@ func (p *Poller) Streams() int { return len(p.deadlines.heap) }
 // remove forgets a stream that is over.
 func (p *Poller) remove(s *Stream) {
 	delete(p.flows, s.flow)
+	if p.directory != nil {
+		p.directory.set(s.flow, nil)
+	}
 	p.deadlines.remove(s)
 	p.setBudget(s, 0)
 	s.writer.lane.streams--

@@ -35,6 +35,7 @@ type Config struct {
 	RxFrames   int                 // frames kept with the kernel for receiving; 0 = the fill ring's size
 	MaxStreams int                 // streams at once; 0 = 256
 	Stall      tcp.Duration        // without a completion before the queue counts as dead; 0 = 1 s
+	Directory  *Directory          // the other pollers of the same NIC; nil = there are none
 	Tap        *Tap                // gets a copy of every packet; nil = none
 	Clock      func() tcp.Time     // Run's clock, monotonic; nil = the system's
 	CPU        func() (int, error) // the CPU that Run pins its thread to; nil = none
@@ -51,14 +52,16 @@ type Poller struct {
 	tap    *Tap
 	reopen func(int) (Port, error)
 
-	flights   flights
-	records   []record // by index of the frame in the pool
-	ready     readyQueue
-	deadlines deadlines
-	flows     map[wire.Flow]*Stream
-	lastHit   *Stream
-	lanes     []*lane
-	firstLane int
+	flights    flights
+	records    []record // by index of the frame in the pool
+	ready      readyQueue
+	deadlines  deadlines
+	flows      map[wire.Flow]*Stream
+	lastHit    *Stream
+	directory  *Directory
+	neighbours []neighbour
+	lanes      []*lane
+	firstLane  int
 
 	maxStreams int
 	lendable   int // frames for all writers together
@@ -130,6 +133,9 @@ func New(cfg Config) (*Poller, error) {
 		return nil, p.tooSmall()
 	}
 	p.reshare()
+	if p.directory = cfg.Directory; p.directory != nil {
+		p.directory.join(p)
+	}
 	return p, nil
 }
 

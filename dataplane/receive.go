@@ -30,7 +30,8 @@ func (p *Poller) receive(now tcp.Time) int {
 	if n > 0 {
 		p.giveBack()
 	}
-	return n
+	p.publishStrays()
+	return n + p.adopt(now)
 }
 
 // packet is the bytes that an RX descriptor of frame f names; false where it
@@ -63,11 +64,16 @@ func (p *Poller) packetIn(now tcp.Time, packet []byte) {
 func (p *Poller) segmentIn(now tcp.Time) {
 	s := p.lookup(&p.seg.Flow)
 	if s == nil {
-		p.counters.RxUnknown++
+		p.forward(&p.seg.Flow, false)
 		return
 	}
+	p.deliver(now, s, &p.seg)
+}
+
+// deliver hands a segment to its connection.
+func (p *Poller) deliver(now tcp.Time, s *Stream, seg *wire.Segment) {
 	p.counters.RxTCP++
-	s.conn.Receive(now, &p.seg)
+	s.conn.Receive(now, seg)
 	p.settle(now)
 	p.touched(now, s)
 }
@@ -87,11 +93,16 @@ func (p *Poller) icmpIn(now tcp.Time, packet []byte) {
 	}
 	s := p.lookup(&p.icmp.Flow)
 	if s == nil {
-		p.counters.RxUnknown++
+		p.forward(&p.icmp.Flow, true)
 		return
 	}
+	p.deliverICMP(now, s, &p.icmp)
+}
+
+// deliverICMP hands an ICMP error to the connection that it quotes.
+func (p *Poller) deliverICMP(now tcp.Time, s *Stream, e *wire.ICMPError) {
 	p.counters.RxICMP++
-	s.conn.ReceiveICMP(now, &p.icmp)
+	s.conn.ReceiveICMP(now, e)
 	p.settle(now)
 	p.touched(now, s)
 }

@@ -113,14 +113,14 @@ func (p *Poller) sleep(now tcp.Time) {
 	p.sleeping.Store(false)
 }
 
-// offered reports that a writer has something on its ring.
+// offered reports that a writer, or another poller, has something on its ring.
 func (p *Poller) offered() bool {
 	for _, l := range p.lanes {
 		if l.commits.Peek(1) > 0 {
 			return true
 		}
 	}
-	return false
+	return p.strayed()
 }
 
 // pin binds the thread to the CPU that the configuration asks for.

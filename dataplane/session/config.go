@@ -43,8 +43,9 @@ type Config struct {
 	// it is completed: Report.RewrittenInFlight. It is always on in the wrong
 	// release modes.
 	Witness bool
-	// Tap, where set, gets a copy of every packet sent and received.
-	Tap *dataplane.Tap
+	// Tap, where set, makes a tap for each queue's poller, which then gets a copy of
+	// every packet sent and received. size is the most bytes of one.
+	Tap func(size int) *dataplane.Tap
 	// CPU pins queue i's poller to CPU[i]; empty pins none.
 	CPU []int
 	// NeighbourWait is how long the next hop may take to answer; 0 = 5 s.

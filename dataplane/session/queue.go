@@ -35,11 +35,12 @@ func (s *Session) openQueues(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	directory := new(dataplane.Directory)
 	s.trust = believesChecksums(s.link.Kind)
 	for i := range s.cfg.Queues {
 		q := &queue{index: i, region: s.region, ended: make(chan error, 1)}
 		s.queues = append(s.queues, q)
-		if err := s.openQueue(ctx, q); err != nil {
+		if err := s.openQueue(ctx, q, directory); err != nil {
 			return err
 		}
 	}
@@ -56,7 +57,7 @@ func believesChecksums(kind string) bool {
 	return false
 }
 
-func (s *Session) openQueue(ctx context.Context, q *queue) (err error) {
+func (s *Session) openQueue(ctx context.Context, q *queue, d *dataplane.Directory) (err error) {
 	if q.port, err = s.openPort(ctx, q); err != nil {
 		return err
 	}
@@ -71,7 +72,7 @@ func (s *Session) openQueue(ctx context.Context, q *queue) (err error) {
 	}
 	q.poller, err = dataplane.New(dataplane.Config{
 		Pool: pool, Port: q.port, Reopen: s.reopen(q), Release: s.cfg.Release, TrustRX: s.trust,
-		RxFrames: min(rxFrames, q.caps.FillRing), MaxStreams: 1 << 14, Tap: s.cfg.Tap, CPU: s.pin(q.index),
+		RxFrames: min(rxFrames, q.caps.FillRing), MaxStreams: 1 << 12, Directory: d, Tap: s.tap(), CPU: s.pin(q.index),
 	})
 	if err != nil {
 		return err
@@ -137,6 +138,14 @@ func (s *Session) reopen(q *queue) func(int) (dataplane.Port, error) {
 		})
 		return port, err
 	}
+}
+
+// tap is a tap of its own for a queue: each is for one poller.
+func (s *Session) tap() *dataplane.Tap {
+	if s.cfg.Tap == nil {
+		return nil
+	}
+	return s.cfg.Tap(s.cfg.Chunk)
 }
 
 func (s *Session) pin(i int) func() (int, error) {

@@ -21,13 +21,13 @@ import (
 
 // rig is a lab with a kernel TCP sink at its receiving end.
 type rig struct {
-	t      *testing.T
+	t      testing.TB
 	lab    *lab.Lab
 	addr   netip.AddrPort
 	result chan sink.Result
 }
 
-func newRig(t *testing.T, cfg lab.Config, edit func(*sink.Config)) *rig {
+func newRig(t testing.TB, cfg lab.Config, edit func(*sink.Config)) *rig {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: network namespaces and AF_XDP")
