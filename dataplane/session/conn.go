@@ -94,7 +94,7 @@ func (c *Conn) establish(ctx context.Context, dc DialConfig) (err error) {
 		Flow: flow, Path: c.wirePath(c.path), MTU: mtu, ISS: s.secret.sequence(flow), TSOffset: s.secret.timestamp(flow),
 		MSS: dc.MSS, Congestion: dc.Congestion, Rate: dc.Rate, UserTimeout: tcp.Duration(dc.UserTimeout),
 		NoSACK: dc.NoSACK, NoTimestamps: dc.NoTimestamps, NoScale: dc.NoScale,
-		Resum: s.cfg.Release != dataplane.ReleaseAck,
+		SendSlots: s.sendSlots(), Resum: s.cfg.Release != dataplane.ReleaseAck,
 	})
 	if err != nil {
 		c.writer.Close()
@@ -123,6 +123,16 @@ func (s *Session) writerFrames() int {
 	}
 	share := s.perQueue() * len(s.queues) / s.cfg.Writers
 	return min(s.perQueue(), max(64, 2*share))
+}
+
+// sendSlots is the segments that one connection can have queued: as many as its
+// writer can own frames, and some for cuts. 0 leaves it to the poller.
+func (s *Session) sendSlots() int {
+	n := s.writerFrames()
+	if n == 0 {
+		return 0
+	}
+	return n + 64
 }
 
 // explain adds to a handshake that timed out what the steering program saw.
