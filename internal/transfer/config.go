@@ -1,0 +1,158 @@
+package transfer
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"time"
+
+	"github.com/xsend/xsend/dataplane"
+	"github.com/xsend/xsend/dataplane/afxdp"
+	"github.com/xsend/xsend/dataplane/session"
+	"github.com/xsend/xsend/tcp"
+	xdpprog "github.com/xsend/xsend/xdp-prog"
+)
+
+// Defaults of Config.
+const (
+	DefaultTime           = 10 * time.Second // of a pattern without a size
+	DefaultLinger         = 5 * time.Second
+	DefaultConnectTimeout = 10 * time.Second
+)
+
+// MaxParallel is the most connections of one run, as in iperf3.
+const MaxParallel = 128
+
+// Config is one run. Zero means the default given.
+type Config struct {
+	Target       string // HOST:PORT
+	Want4, Want6 bool   // address families to use; none is both
+
+	Path    string   // the file, or "-" for standard input; "" with Pattern
+	Stdin   *os.File // what "-" stands for
+	Pattern bool     // send the pattern (see PatternAt) instead of a file
+	Bytes   int64    // with Pattern: how many; 0 = as many as Time allows
+	Time    time.Duration
+
+	Parallel       int           // connections; 0 = 1
+	LocalPort      uint16        // of the first connection, the next ones count up; 0 = the kernel chooses
+	ConnectTimeout time.Duration // 0 = DefaultConnectTimeout
+	Linger         time.Duration // how long to drain after an interruption, and to await the peer's FIN
+	Interval       time.Duration // between two samples; 0 = none
+	Omit           time.Duration // start of the run that the rates leave out
+
+	Interface  string
+	Source     netip.Addr
+	Congestion string // one of Congestions(); "" = the engine's default
+	MSS        int    // bytes; 0 = what path and peer allow
+	DSCP       uint8
+	BitRate    int64  // most payload bits per second of each connection; 0 = no cap
+	Binding    string // native, asavie; "" = native
+	Attach     string // native, generic, auto; "" = auto
+	Mode       string // copy, zerocopy, auto; "" = auto
+	Release    string // ack, completion, submit, acked; "" = ack
+	Frames     int    // 0 = the session's default
+	Chunk      int    // bytes; 0 = the session's default
+
+	Rewrite bool   // overwrite each frame with Marker as soon as it is handed back
+	Hash    bool   // SHA-256 of what was sent
+	Pcap    string // write what the engine sent and received to this file
+
+	Version    string            // for the report
+	Title      string            // for the report
+	Parameters map[string]string // for the report: the settings as asked for
+
+	Warn     func(string)    // told in a sentence what no error says; nil is silence
+	OnBegin  func(*Meter)    // called once, when the first connection stands
+	OnSample func(Interval)  // called for each sample
+	OnStream func(Connected) // called for each connection that stands
+}
+
+// Marker is what Config.Rewrite leaves in a frame.
+const Marker = 0xEE
+
+// Congestions are the congestion controls that Config.Congestion takes.
+func Congestions() []string {
+	var names []string
+	for _, c := range tcp.Congestions() {
+		names = append(names, string(c))
+	}
+	return names
+}
+
+func (c *Config) setDefaults() {
+	if c.Pattern && c.Bytes == 0 && c.Time == 0 {
+		c.Time = DefaultTime
+	}
+	if c.Parallel == 0 {
+		c.Parallel = 1
+	}
+	if c.ConnectTimeout == 0 {
+		c.ConnectTimeout = DefaultConnectTimeout
+	}
+	if c.Warn == nil {
+		c.Warn = func(string) {}
+	}
+}
+
+func (c *Config) validate() error {
+	switch {
+	case c.Pattern && c.Path != "":
+		return errors.New("both --pattern and a file: choose one")
+	case !c.Pattern && c.Path == "":
+		return errors.New("nothing to send: give a FILE, - for standard input, or --pattern")
+	case !c.Pattern && (c.Bytes != 0 || c.Time != 0):
+		return errors.New("-n and -t go with --pattern: a file is sent whole")
+	case c.Bytes != 0 && c.Time != 0:
+		return errors.New("both -n and -t: choose one")
+	case c.Want4 && c.Want6:
+		return errors.New("both -4 and -6: choose one, or none for either")
+	case c.Parallel < 1 || c.Parallel > MaxParallel:
+		return fmt.Errorf("-P %d: must be from 1 to %d", c.Parallel, MaxParallel)
+	case c.Path == "-" && c.Parallel > 1:
+		return fmt.Errorf("-P %d with standard input: it can be read once only; give a file, or leave -P out", c.Parallel)
+	case c.LocalPort != 0 && int(c.LocalPort)+c.Parallel-1 > 65535:
+		return fmt.Errorf("--cport %d with -P %d: ports end at 65535", c.LocalPort, c.Parallel)
+	case c.MSS < 0 || c.MSS > 65495:
+		return fmt.Errorf("-M %d: must be from 0 to 65495 bytes", c.MSS)
+	case c.Frames < 0 || c.Chunk < 0:
+		return errors.New("--frames and --chunk can't be negative")
+	}
+	return nil
+}
+
+// sessionConfig is what the session is opened with, for that destination.
+func (c *Config) sessionConfig(dst netip.Addr) (session.Config, error) {
+	sc := session.Config{
+		Interface: c.Interface, Destination: dst, Source: c.Source, Binding: session.Binding(c.Binding),
+		Frames: c.Frames, Chunk: c.Chunk, Writers: c.Parallel, Witness: c.Rewrite, Warn: c.Warn,
+	}
+	var errs []error
+	read := func(err error) { errs = append(errs, err) }
+	var err error
+	if c.Attach != "" {
+		sc.Attach, err = xdpprog.ParseMode(c.Attach)
+		read(err)
+	}
+	if c.Mode != "" {
+		sc.Mode, err = afxdp.ParseMode(c.Mode)
+		read(err)
+	}
+	if c.Release != "" {
+		sc.Release, err = dataplane.ParseReleaseMode(c.Release)
+		read(err)
+	}
+	return sc, errors.Join(errs...)
+}
+
+// dialConfig is what connection i, from 0, is made with.
+func (c *Config) dialConfig(remote netip.AddrPort, i int) session.DialConfig {
+	dc := session.DialConfig{
+		Remote: remote, Congestion: tcp.Congestion(c.Congestion), MSS: c.MSS, DSCP: c.DSCP, Rate: uint64(c.BitRate+7) / 8,
+	}
+	if c.LocalPort != 0 {
+		dc.LocalPort = c.LocalPort + uint16(i)
+	}
+	return dc
+}

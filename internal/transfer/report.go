@@ -1,0 +1,207 @@
+package transfer
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/xsend/xsend/tcp"
+)
+
+// Schema names the shape of Report; a change that breaks readers changes it.
+const Schema = "xsend.send/1"
+
+// Exit codes of Report.ExitCode; 128 + n stands for signal n.
+const (
+	ExitDone       = 0
+	ExitFailed     = 1
+	ExitNotStarted = 2
+	ExitWrongMode  = 3
+)
+
+// Report is what a run did. Its JSON names are stable.
+type Report struct {
+	Schema  string `json:"schema"`
+	Version string `json:"version"`
+	Title   string `json:"title,omitempty"`
+	Start   Start  `json:"start"`
+
+	Bytes          uint64  `json:"bytes"`           // payload that the peers ACKed, over all streams
+	Seconds        float64 `json:"seconds"`         // from the first connection to the last byte's and FIN's ACK
+	BitsPerSecond  float64 `json:"bits_per_second"` // of payload, without what was omitted
+	OmittedBytes   uint64  `json:"omitted_bytes,omitempty"`
+	OmittedSeconds float64 `json:"omitted_seconds,omitempty"`
+	Segments       uint64  `json:"segments"`    // sent, those without payload included
+	Retransmits    uint64  `json:"retransmits"` // segments sent again
+
+	Release  string `json:"release"`
+	Binding  string `json:"binding"`
+	Attach   string `json:"attach"`   // as it was in fact: native, generic
+	Mode     string `json:"mode"`     // as it was in fact: copy, zerocopy
+	Checksum string `json:"checksum"` // who computes it: sw, the engine
+	SG       string `json:"sg"`       // several descriptors in a packet: off
+	MTU      int    `json:"mtu"`      // the interface's, bytes
+	MSS      int    `json:"mss"`      // payload bytes of a full segment, of the first stream
+	CPU      CPU    `json:"cpu_utilization"`
+
+	Streams   []StreamReport `json:"streams"`
+	Intervals []Interval     `json:"intervals"`
+	Frames    Frames         `json:"frames"`
+	Descs     Descriptors    `json:"descriptors"`
+	Kicks     Kicks          `json:"kicks"`
+	Rx        Rx             `json:"rx"`
+
+	BytesWritten      uint64 `json:"bytes_written"`       // committed
+	BytesReleased     uint64 `json:"bytes_released"`      // handed back because they were ACKed (or too early, in a wrong mode)
+	BytesAborted      uint64 `json:"bytes_aborted"`       // handed back because their connection ended
+	LentWhileHeld     uint64 `json:"lent_while_held"`     // bytes handed back while the frame was held: 0 with ack
+	RewrittenInFlight uint64 `json:"rewritten_in_flight"` // descriptors whose bytes changed between submission and completion
+	Witnessed         bool   `json:"witnessed"`           // rewritten_in_flight was looked for
+
+	SHA256 string       `json:"sha256,omitempty"` // of what was sent, where all streams sent the same
+	Pcap   *PcapSummary `json:"pcap,omitempty"`
+
+	Interrupted bool   `json:"interrupted"`
+	Failed      int    `json:"failed"`          // streams with an error
+	Error       string `json:"error,omitempty"` // the first reason for an exit code other than 0
+	ExitCode    int    `json:"exit_code"`
+
+	Err     error `json:"-"` // the same as Error, for errors.Is
+	Started bool  `json:"-"` // a SYN may have left
+}
+
+// Start is what was known before the first byte.
+type Start struct {
+	Time       time.Time         `json:"time"`
+	Kernel     string            `json:"kernel"`
+	Interface  string            `json:"interface"`
+	Driver     string            `json:"driver"`
+	Queues     int               `json:"queues"`
+	Target     string            `json:"target"` // as asked
+	Remote     netip.AddrPort    `json:"remote"`
+	Source     string            `json:"source"` // file, standard input or pattern
+	Parameters map[string]string `json:"parameters"`
+}
+
+// CPU is the process's use of processors in percent of one, as iperf3 counts it.
+type CPU struct {
+	Total  float64 `json:"host_total"`
+	User   float64 `json:"host_user"`
+	System float64 `json:"host_system"`
+}
+
+// Frames are counted when everything has stopped.
+type Frames struct {
+	Total       int `json:"total"`
+	Free        int `json:"free"`
+	Leaked      int `json:"leaked"`
+	Quarantined int `json:"quarantined"` // a dead queue never gave them back
+}
+
+// Descriptors add up: submitted = completed + quarantined.
+type Descriptors struct {
+	Submitted   uint64 `json:"submitted"`
+	Completed   uint64 `json:"completed"`
+	Quarantined uint64 `json:"quarantined"`
+	Spurious    uint64 `json:"spurious"`     // completions of frames that the kernel did not hold
+	OutOfRange  uint64 `json:"out_of_range"` // completions of addresses that are none of ours
+}
+
+// Kicks are the doorbell's answers.
+type Kicks struct {
+	OK       uint64 `json:"ok"`
+	Again    uint64 `json:"again"`
+	Dropped  uint64 `json:"dropped"`
+	Down     uint64 `json:"down"`
+	Dead     uint64 `json:"dead"`
+	Rebuilds uint64 `json:"rebuilds"` // times a queue was opened again
+}
+
+// Rx is what came back, in packets.
+type Rx struct {
+	Packets  uint64 `json:"packets"`
+	TCP      uint64 `json:"tcp"`
+	ICMP     uint64 `json:"icmp"`
+	Unknown  uint64 `json:"unknown"`
+	Checksum uint64 `json:"checksum"`
+	Bad      uint64 `json:"bad"`
+}
+
+// PcapSummary is about the capture that was written.
+type PcapSummary struct {
+	File    string `json:"file"`
+	Packets uint64 `json:"packets"`
+	Lost    uint64 `json:"lost"` // packets that the writer was too slow for
+}
+
+// StreamReport is one connection. Times are in microseconds.
+type StreamReport struct {
+	ID            int     `json:"id"` // from 1
+	Local         string  `json:"local"`
+	Remote        string  `json:"remote"`
+	Bytes         uint64  `json:"bytes"` // payload that the peer ACKed
+	Seconds       float64 `json:"seconds"`
+	BitsPerSecond float64 `json:"bits_per_second"`
+	BytesWritten  uint64  `json:"bytes_written"`
+	BytesReleased uint64  `json:"bytes_released"`
+	BytesAborted  uint64  `json:"bytes_aborted"`
+	BytesReceived uint64  `json:"bytes_received"` // payload from the peer, thrown away
+	Commits       uint64  `json:"commits"`
+	Releases      uint64  `json:"releases"`
+	Early         uint64  `json:"releases_early"`
+	HoldMean      float64 `json:"hold_mean_us"` // from a frame's submission to its release
+	HoldMax       float64 `json:"hold_max_us"`
+
+	Segments    uint64  `json:"segments"`
+	Retransmits uint64  `json:"retransmits"`
+	Held        uint64  `json:"retransmits_held"` // put off because the kernel held the last transmission
+	Lost        uint64  `json:"lost"`
+	Recoveries  uint64  `json:"recoveries"`
+	Timeouts    uint64  `json:"timeouts"`
+	Probes      uint64  `json:"probes"` // of a zero window
+	Splits      uint64  `json:"splits"` // tails copied because they can't be sent in place
+	Reneged     uint64  `json:"reneged"`
+	DSACKs      uint64  `json:"dsacks"`
+	MSS         int     `json:"mss"`
+	Cwnd        int     `json:"snd_cwnd"` // bytes
+	Ssthresh    int     `json:"ssthresh"` // bytes
+	SendWindow  int     `json:"snd_wnd"`  // the peer's, bytes
+	PathMTU     int     `json:"pmtu"`     // learnt from ICMP; 0: never
+	RTT         float64 `json:"rtt"`
+	RTTVar      float64 `json:"rttvar"`
+	MinRTT      float64 `json:"min_rtt"`
+	RTO         float64 `json:"rto"`
+	Congestion  string  `json:"congestion"`
+	State       string  `json:"state"`
+
+	SHA256 string `json:"sha256,omitempty"`
+	Error  string `json:"error,omitempty"`
+
+	Err error `json:"-"` // the same as Error, for errors.Is
+}
+
+// tcpStats takes over what the engine counted.
+func (r *StreamReport) tcpStats(st tcp.Stats) {
+	us := func(d tcp.Duration) float64 { return float64(d) / float64(tcp.Microsecond) }
+	r.Bytes, r.BytesReceived = st.BytesAcked, st.BytesReceived
+	r.Segments, r.Retransmits, r.Held = st.SegmentsOut, st.Retransmits, st.RetransmitsHeld
+	r.Lost, r.Recoveries, r.Timeouts = st.Lost, st.Recoveries, st.Timeouts
+	r.Probes, r.Splits, r.Reneged, r.DSACKs = st.Probes, st.Splits, st.Reneged, st.DSACKs
+	r.MSS, r.Cwnd, r.Ssthresh, r.SendWindow, r.PathMTU = st.MSS, st.Cwnd, st.Ssthresh, st.SendWindow, st.PathMTU
+	r.RTT, r.RTTVar, r.MinRTT, r.RTO = us(st.SRTT), us(st.RTTVar), us(st.MinRTT), us(st.RTO)
+	r.Congestion, r.State = string(st.Congestion), st.State.String()
+}
+
+// tallied takes over what the pump counted.
+func (r *StreamReport) tallied(t *tally) {
+	r.BytesWritten, r.BytesReleased, r.BytesAborted = t.written, t.released, t.aborted
+	r.Commits, r.Releases, r.Early = t.commits, t.releases, t.early
+	r.HoldMean = float64(t.holdMean()) / float64(time.Microsecond)
+	r.HoldMax = float64(t.holdMax) / float64(tcp.Microsecond)
+}
+
+func bitRate(bytes uint64, seconds float64) float64 {
+	if seconds <= 0 {
+		return 0
+	}
+	return float64(bytes) * 8 / seconds
+}
