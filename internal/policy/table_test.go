@@ -1,0 +1,89 @@
+package policy
+
+// module is the path in go.mod.
+const module = "github.com/xsend/xsend"
+
+// A pattern is a path below the module, or one that ends in "/..." for it and
+// everything below. Of several rows that match, the longest is the one.
+
+// arrows say what a package may import of ours. A package without a row is an
+// error: whoever adds one decides where it stands.
+var arrows = []struct {
+	of  string
+	may []string
+}{
+	{"umem", nil},
+	{"internal/wire", nil},
+	{"tcp", []string{"umem", "internal/wire"}},
+	{"dataplane/...", []string{"dataplane/...", "tcp", "umem", "internal/wire"}},
+	{"dataplane/session/...", []string{"dataplane/...", "hw", "xdp-prog", "tcp", "umem", "internal/wire"}},
+	{"hw", nil},
+	{"xdp-prog", nil},
+	{"internal/policy", nil},
+	{"internal/simnet/...", []string{"internal/simnet/...", "dataplane", "tcp", "umem", "internal/wire"}},
+	// What the subcommands do, on top of session.
+	{"internal/...", []string{"internal/...", "dataplane/...", "hw", "xdp-prog", "tcp", "umem"}},
+	{"cmd/...", []string{"cmd/...", "internal/...", "dataplane/...", "hw", "xdp-prog", "tcp", "umem"}},
+	{"vm/...", []string{"vm/...", "internal/...", "dataplane/...", "hw", "xdp-prog", "tcp", "umem"}},
+}
+
+// never are arrows that the rows above would let through.
+var never = []struct{ of, what string }{
+	// session puts the dataplane together, so nothing in there may know of it.
+	{"dataplane/...", "dataplane/session/..."},
+	// The lab and the sink are what we are measured against: they stand alone.
+	{"internal/lab/...", "dataplane/..."},
+	{"internal/sink/...", "dataplane/..."},
+}
+
+// testArrows are what any test may import beside what its package may.
+var testArrows = []string{"internal/simnet/...", "internal/lab/...", "internal/sink/..."}
+
+// testOnly may be imported by tests, and by each other. Beside these: every
+// package whose name ends in "test".
+var testOnly = []string{"internal/simnet/..."}
+
+// pure packages may import nothing but these: no system, no clock, no lock, no log.
+var pure = []string{"umem", "tcp", "internal/wire"}
+
+var pureImports = []string{
+	"bytes", "cmp", "encoding/binary", "errors", "fmt", "iter", "math", "math/bits",
+	"net/netip", "slices", "strconv", "strings", "unsafe",
+}
+
+// pureExceptions are imports of single packages or files on top.
+var pureExceptions = []struct{ in, path string }{
+	{"umem", "sync/atomic"},                     // words shared with the kernel
+	{"umem/region.go", "os"},                    // the page size
+	{"umem/region.go", "golang.org/x/sys/unix"}, // the one file that maps memory
+}
+
+// timeless packages read no clock, their tests neither.
+var timeless = []string{"umem", "tcp", "internal/wire", "internal/simnet/..."}
+
+// clockFiles are the files below dataplane that may read a clock.
+var clockFiles = []string{
+	"dataplane/run.go",                // once per pass
+	"dataplane/control.go",            // makes the clock that run.go reads
+	"dataplane/afxdp/open.go",         // bind is tried again while it is EBUSY
+	"dataplane/asavie/open.go",        // the same
+	"dataplane/session/...",           // sets up and takes apart, never in a pass
+	"dataplane/internal/porttest/...", // tests of ports: real kernels need real time
+}
+
+// clocks are the functions that read one, by import path.
+var clocks = map[string][]string{
+	"time":                  {"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "Tick", "NewTimer", "NewTicker"},
+	"golang.org/x/sys/unix": {"ClockGettime", "Gettimeofday", "Nanosleep", "ClockNanosleep"},
+	"syscall":               {"Gettimeofday", "Nanosleep"},
+}
+
+// integers are the packages without floats: Go fuses multiply and add on arm64
+// and not on amd64, and traces would differ by CPU.
+var integers = []string{"tcp"}
+
+// public packages document every exported name.
+var public = []string{"umem", "tcp", "dataplane/...", "hw", "xdp-prog"}
+
+// words name nothing.
+var words = []string{"manager", "handler", "util", "helper", "common", "data", "process", "impl", "base"}
