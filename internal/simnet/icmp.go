@@ -13,49 +13,60 @@ const (
 	icmpLen  = 8
 )
 
+// ipAt is where the IP packet begins in a frame with at most one tag.
+func ipAt(frame []byte) int {
+	if binary.BigEndian.Uint16(frame[12:]) == 0x8100 {
+		return etherLen + 4
+	}
+	return etherLen
+}
+
 // TooBig is a router's answer to a frame that its next link does not carry: "packet
 // too big" with the MTU, quoting what an old router quotes (https://www.rfc-editor.org/rfc/rfc1191#section-4,
-// https://www.rfc-editor.org/rfc/rfc4443#section-3.2). The frame must be untagged and without IP options.
+// https://www.rfc-editor.org/rfc/rfc4443#section-3.2). The frame must be without IP options.
 func TooBig(frame []byte, mtu int) []byte {
-	if frame[etherLen]>>4 == 6 {
-		return tooBig6(frame, mtu)
+	at := ipAt(frame)
+	b := make([]byte, at, at+ipv6Len+icmpLen+ipv6Len+20)
+	copy(b[0:6], frame[6:12])
+	copy(b[6:12], frame[0:6])
+	copy(b[12:at], frame[12:at])
+	if frame[at]>>4 == 6 {
+		return tooBig6(b, frame[at:], mtu)
 	}
+	return tooBig4(b, frame[at:], mtu)
+}
+
+// tooBig4 appends the answer to packet behind the link header b.
+func tooBig4(b, packet []byte, mtu int) []byte {
 	const quoted = ipv4Len + 8
-	b := make([]byte, etherLen+ipv4Len+icmpLen+quoted)
-	answer(b, frame)
-	ip, icmp := b[etherLen:], b[etherLen+ipv4Len:]
+	out := append(b, make([]byte, ipv4Len+icmpLen+quoted)...)
+	ip := out[len(b):]
+	icmp := ip[ipv4Len:]
 	ip[0], ip[8], ip[9] = 4<<4|ipv4Len/4, 64, 1
 	binary.BigEndian.PutUint16(ip[2:], uint16(len(ip)))
 	copy(ip[12:], []byte{192, 0, 2, 1}) // the router, https://www.rfc-editor.org/rfc/rfc5737
-	copy(ip[16:20], frame[etherLen+12:])
+	copy(ip[16:20], packet[12:])
 	binary.BigEndian.PutUint16(ip[10:], ^wire.Fold(wire.Sum(ip[:ipv4Len], 0)))
 	icmp[0], icmp[1] = wire.ICMPUnreachable, wire.ICMPFragNeeded
 	binary.BigEndian.PutUint16(icmp[6:], uint16(mtu))
-	copy(icmp[icmpLen:], frame[etherLen:])
+	copy(icmp[icmpLen:], packet[:quoted])
 	binary.BigEndian.PutUint16(icmp[2:], ^wire.Fold(wire.Sum(icmp, 0)))
-	return b
+	return out
 }
 
-func tooBig6(frame []byte, mtu int) []byte {
+func tooBig6(b, packet []byte, mtu int) []byte {
 	const quoted = ipv6Len + 20
-	b := make([]byte, etherLen+ipv6Len+icmpLen+quoted)
-	answer(b, frame)
-	ip, icmp := b[etherLen:], b[etherLen+ipv6Len:]
+	out := append(b, make([]byte, ipv6Len+icmpLen+quoted)...)
+	ip := out[len(b):]
+	icmp := ip[ipv6Len:]
 	ip[0], ip[6], ip[7] = 6<<4, 58, 64
 	binary.BigEndian.PutUint16(ip[4:], uint16(len(icmp)))
 	copy(ip[8:], []byte{0x20, 1, 0xd, 0xb8}) // the router, https://www.rfc-editor.org/rfc/rfc3849
-	copy(ip[24:40], frame[etherLen+8:])
+	copy(ip[24:40], packet[8:])
 	icmp[0] = wire.ICMPv6PacketTooBig
 	binary.BigEndian.PutUint32(icmp[4:], uint32(mtu))
-	copy(icmp[icmpLen:], frame[etherLen:])
+	copy(icmp[icmpLen:], packet[:quoted])
 	pseudo := wire.Sum(ip[8:40], uint32(len(icmp))+58)
 	binary.BigEndian.PutUint16(icmp[2:], ^wire.Fold(wire.Sum(icmp, pseudo)))
-	return b
-}
-
-// answer writes the Ethernet header of an answer to frame.
-func answer(b, frame []byte) {
-	copy(b[0:6], frame[6:12])
-	copy(b[6:12], frame[0:6])
-	copy(b[12:14], frame[12:14])
+	return out
 }

@@ -17,8 +17,8 @@ type LinkConfig struct {
 
 	Loss      float64      // chance that a packet is dropped
 	Drop      []int        // packets to drop, counted from 0
-	Burst     float64      // chance that a burst of loss begins
-	BurstLen  int          // longest burst, packets
+	Burst     float64      // chance that an outage begins with a packet
+	BurstFor  tcp.Duration // longest outage
 	Jitter    tcp.Duration // longest delay more, without reordering
 	Reorder   float64      // chance that a packet is overtaken
 	ReorderBy tcp.Duration // how much longer it takes, at most
@@ -42,7 +42,7 @@ type Link struct {
 	busy    tcp.Time // until when the sender is occupied
 	last    tcp.Time // latest arrival so far, of those in order
 	waiting int
-	bursts  int // packets of the burst still to drop
+	outage  tcp.Time // until when everything is dropped
 	stats   LinkStats
 }
 
@@ -72,7 +72,7 @@ func (l *Link) Send(frame []byte) {
 		l.watch(frame)
 	}
 	switch {
-	case l.cfg.MTU > 0 && len(frame)-etherLen > l.cfg.MTU:
+	case l.cfg.MTU > 0 && len(frame)-ipAt(frame) > l.cfg.MTU:
 		l.stats.TooBig++
 		l.w.note('b', uint64(len(frame)))
 		if l.refuse != nil {
@@ -98,15 +98,10 @@ func (l *Link) Send(frame []byte) {
 
 // lose decides whether a packet is dropped.
 func (l *Link) lose(index int) bool {
-	if l.bursts > 0 {
-		l.bursts--
-		return true
-	}
 	if chance(l.random, l.cfg.Burst) {
-		l.bursts = l.random.IntN(max(l.cfg.BurstLen, 1))
-		return true
+		l.outage = l.w.now + 1 + between(l.random, 0, l.cfg.BurstFor)
 	}
-	return chance(l.random, l.cfg.Loss) || slices.Contains(l.cfg.Drop, index)
+	return l.w.now < l.outage || chance(l.random, l.cfg.Loss) || slices.Contains(l.cfg.Drop, index)
 }
 
 // flip turns one bit around: never more, because two may cancel out in a checksum.

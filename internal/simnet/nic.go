@@ -35,7 +35,7 @@ func (k *Kernel) kick() dataplane.Kick {
 			return dataplane.KickOK
 		}
 		// The kernel takes no descriptor that it could not complete.
-		if len(k.inNIC) >= k.cfg.Ring {
+		if k.comp.prod.Reserve(k.cfg.Ring) <= len(k.inNIC) {
 			return dataplane.KickAgain
 		}
 		if k.next() {
@@ -101,12 +101,7 @@ func (k *Kernel) read(f *flight) {
 		k.stats.Forgotten++
 		return
 	}
-	k.w.At(k.completion(), func() {
-		if !k.same(f) {
-			k.stats.RewrittenHeld++
-		}
-		k.finish(f)
-	})
+	k.w.At(k.completion(), func() { k.finish(f) })
 }
 
 // completion is when a descriptor that was just read is completed.
@@ -137,16 +132,18 @@ func (k *Kernel) finish(f *flight) {
 		}
 	}
 	k.w.note('f', f.desc.Addr)
+	if len(f.copy) > 0 && !k.same(f) {
+		k.stats.RewrittenHeld++
+	}
 	k.stats.Completed++
-	room := k.comp.prod.Reserve(3)
-	if room == 0 {
+	if k.comp.prod.Reserve(1) == 0 {
 		panic("simnet: completion ring full: more descriptors taken than it holds")
 	}
 	k.comp.prod.Put(f.desc.Addr)
 	if len(f.copy) > 0 {
 		k.held[k.frame(f.desc.Addr)]--
 	}
-	k.lie(f, room-1)
+	k.lie(f, k.comp.prod.Reserve(k.cfg.Ring)-len(k.inNIC))
 	k.comp.prod.Submit()
 	k.spare = append(k.spare, f)
 }

@@ -36,6 +36,8 @@ type PeerConfig struct {
 	NoFIN    bool         // it never says so
 	FinDelay tcp.Duration // from our FIN to its own
 
+	// For changes a copy of all this for the connection from one port; nil = all alike.
+	For func(port uint16, cfg *PeerConfig)
 	// Promise is the stream that the connection from this port was promised to carry.
 	Promise func(port uint16) Pattern
 }
@@ -112,7 +114,7 @@ func (p *Peer) stray(frame []byte) {
 		return
 	}
 	p.Strays++
-	c := &PeerConn{p: p, flow: seg.Flow, sndUna: seg.Ack, rcvNxt: seg.Seq + seg.Len()}
+	c := &PeerConn{p: p, cfg: &p.cfg, flow: seg.Flow, sndUna: seg.Ack, rcvNxt: seg.Seq + seg.Len()}
 	c.tmpl.Init(seg.Flow, wire.Path{SrcMAC: [6]byte(frame[0:6]), DstMAC: seg.SrcMAC})
 	c.put(wire.FlagRST|wire.FlagACK, seg.Ack, nil, nil)
 }
@@ -120,23 +122,27 @@ func (p *Peer) stray(frame []byte) {
 // accept makes the connection that a SYN asks for.
 func (p *Peer) accept(seg *wire.Segment, mac [6]byte) *PeerConn {
 	o := &seg.Options
-	c := &PeerConn{p: p, flow: seg.Flow, irs: seg.Seq, rcvNxt: seg.Seq + 1, iss: p.random.Uint32(),
-		ts: o.HasTS && !p.cfg.NoTimestamps, sack: o.SACKPermitted && !p.cfg.NoSACK,
+	cfg := p.cfg
+	if cfg.For != nil {
+		cfg.For(seg.Flow.RemotePort, &cfg)
+	}
+	c := &PeerConn{p: p, cfg: &cfg, flow: seg.Flow, irs: seg.Seq, rcvNxt: seg.Seq + 1, iss: p.random.Uint32(),
+		ts: o.HasTS && !cfg.NoTimestamps, sack: o.SACKPermitted && !cfg.NoSACK,
 		tsRecent: o.TSVal, sndMSS: 536, sndWnd: uint32(seg.Window)}
 	if o.HasMSS {
 		c.sndMSS = int(o.MSS)
 	}
-	if c.scaled = o.HasWScale && !p.cfg.NoScale; c.scaled {
-		c.rcvShift, c.sndShift = p.cfg.Scale, o.WScale
+	if c.scaled = o.HasWScale && !cfg.NoScale; c.scaled {
+		c.rcvShift, c.sndShift = cfg.Scale, o.WScale
 	}
 	if c.ts {
 		c.sndMSS -= 12
 	}
 	c.sndUna, c.sndNxt, c.sndMax = c.iss, c.iss+1, c.iss+1
-	c.rcvAdv = c.rcvNxt + uint32(min(p.cfg.Buffer, 65535))
-	c.end = c.iss + 1 + uint32(p.cfg.Send)
-	if p.cfg.Promise != nil {
-		c.promise = p.cfg.Promise(seg.Flow.RemotePort)
+	c.rcvAdv = c.rcvNxt + uint32(min(cfg.Buffer, 65535))
+	c.end = c.iss + 1 + uint32(cfg.Send)
+	if cfg.Promise != nil {
+		c.promise = cfg.Promise(seg.Flow.RemotePort)
 	}
 	c.tmpl.Init(seg.Flow, wire.Path{SrcMAC: mac, DstMAC: seg.SrcMAC})
 	c.timers = [numTimers]tcp.Time{tcp.Never, tcp.Never, tcp.Never, tcp.Never}

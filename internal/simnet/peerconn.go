@@ -12,12 +12,14 @@ type peerState uint8
 const (
 	peerSynReceived peerState = iota
 	peerOpen
+	peerTimeWait
 	peerClosed
 )
 
 // PeerConn is one connection as the peer sees it.
 type PeerConn struct {
 	p       *Peer
+	cfg     *PeerConfig
 	flow    wire.Flow
 	tmpl    wire.Template
 	state   peerState
@@ -56,6 +58,7 @@ type PeerConn struct {
 	closing             bool // it will send no more
 	finSent             bool
 	finAcked            bool
+	finFirst            bool // our FIN was sent before the other's arrived
 	tries               int
 
 	timers [numTimers]tcp.Time
@@ -104,6 +107,11 @@ func later(a, b uint32) uint32 {
 func (c *PeerConn) receive(seg *wire.Segment) {
 	switch {
 	case c.muted, c.reset:
+		return
+	case c.state == peerTimeWait && seg.Len() > 0: // our last ACK was lost
+		c.ack()
+		return
+	case c.state == peerTimeWait:
 		return
 	case c.state == peerClosed:
 		if seg.Flags&wire.FlagRST == 0 {
@@ -195,8 +203,8 @@ func (c *PeerConn) takeAck(seg *wire.Segment) bool {
 		}
 		c.state = peerOpen
 		c.timers[timerResend] = tcp.Never
-		if c.p.cfg.ReadEvery > 0 {
-			c.timers[timerRead] = c.p.w.now + c.p.cfg.ReadEvery
+		if c.cfg.ReadEvery > 0 {
+			c.timers[timerRead] = c.p.w.now + c.cfg.ReadEvery
 		}
 	}
 	c.sndWnd = uint32(seg.Window) << c.sndShift
@@ -212,9 +220,14 @@ func (c *PeerConn) takeAck(seg *wire.Segment) bool {
 	return true
 }
 
-// settle ends the connection when both sides said everything and know it.
+// settle ends the connection when both sides said everything and know it. Who said
+// so first has to wait for what may come again.
 func (c *PeerConn) settle() {
-	if c.gotFIN && c.finAcked {
+	switch {
+	case !c.gotFIN || !c.finAcked:
+	case c.finFirst:
+		c.state = peerTimeWait
+	default:
 		c.state = peerClosed
 	}
 }

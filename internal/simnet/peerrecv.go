@@ -21,7 +21,7 @@ func (c *PeerConn) takeText(seg *wire.Segment) {
 	if seg.Len() == 0 {
 		return
 	}
-	if c.random(c.p.cfg.Renege) {
+	if c.random(c.cfg.Renege) {
 		c.pieces = nil // https://www.rfc-editor.org/rfc/rfc2018#section-8 allows it
 	}
 	held := len(c.pieces) > 0
@@ -63,17 +63,17 @@ func earlier(a, b uint32) uint32 {
 // fills a gap, every second segment or after a delay otherwise.
 func (c *PeerConn) acknowledge(orderly bool) {
 	c.unacked++
-	if !orderly || c.unacked >= c.p.cfg.AckEvery {
+	if !orderly || c.unacked >= c.cfg.AckEvery {
 		c.ack()
 		return
 	}
-	c.timers[timerAck] = min(c.timers[timerAck], c.p.w.now+c.p.cfg.AckDelay)
+	c.timers[timerAck] = min(c.timers[timerAck], c.p.w.now+c.cfg.AckDelay)
 }
 
 // deliver takes bytes in order: compares them with the promise and gives them to
 // the application.
 func (c *PeerConn) deliver(b []byte) {
-	cfg := &c.p.cfg
+	cfg := c.cfg
 	if n := c.promise.Wrong(b, uint64(c.received)); n > 0 {
 		if c.wrong == 0 {
 			c.firstWrong = c.received
@@ -107,7 +107,7 @@ func (c *PeerConn) deliver(b []byte) {
 
 // read is the application reading.
 func (c *PeerConn) read() {
-	cfg := &c.p.cfg
+	cfg := c.cfg
 	if c.stalled {
 		if c.p.w.now < c.resumeAt {
 			if c.resumeAt != tcp.Never {
@@ -127,12 +127,12 @@ func (c *PeerConn) read() {
 	c.unread -= n
 	// https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6.2.2: announced only where it is worth it.
 	gain := int(c.rcvNxt+uint32(c.free())) - int(c.rcvAdv)
-	if gain >= min(cfg.Buffer/2, c.p.cfg.MSS) && gain > 0 {
+	if gain >= min(cfg.Buffer/2, c.cfg.MSS) && gain > 0 {
 		c.ack()
 	}
 }
 
-func (c *PeerConn) free() int { return max(0, c.p.cfg.Buffer-c.unread) }
+func (c *PeerConn) free() int { return max(0, c.cfg.Buffer-c.unread) }
 
 // keep puts what is out of order between the pieces that are there; what was there
 // first stays.
@@ -177,8 +177,8 @@ func (c *PeerConn) takeFIN() {
 	}
 	c.gotFIN = true
 	c.rcvNxt++
-	if !c.p.cfg.NoFIN && !c.closing {
-		c.timers[timerClose] = c.p.w.now + c.p.cfg.FinDelay
+	if !c.cfg.NoFIN && !c.closing {
+		c.timers[timerClose] = c.p.w.now + c.cfg.FinDelay
 	}
 	c.settle()
 }
@@ -186,7 +186,7 @@ func (c *PeerConn) takeFIN() {
 // noteDuplicate remembers what came twice: the next ACK says so
 // (https://www.rfc-editor.org/rfc/rfc2883#section-4).
 func (c *PeerConn) noteDuplicate(from, to uint32) {
-	if c.sack && !c.p.cfg.NoDSACK && before(from, to) {
+	if c.sack && !c.cfg.NoDSACK && before(from, to) {
 		c.dsack = wire.SACKBlock{Start: from, End: to}
 	}
 }

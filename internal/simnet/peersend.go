@@ -15,11 +15,11 @@ const (
 // (https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6), unless the peer was told to misbehave.
 func (c *PeerConn) window() uint16 {
 	edge := c.rcvNxt + uint32(c.free())
-	if c.random(c.p.cfg.Shrink) {
+	if c.random(c.cfg.Shrink) {
 		edge = c.rcvNxt + uint32(c.p.random.IntN(int(edge-c.rcvNxt)+1))
 	} else if before(edge, c.rcvAdv) {
 		edge = c.rcvAdv
-	} else if gain := edge - c.rcvAdv; int(gain) < min(c.p.cfg.Buffer/2, c.p.cfg.MSS) {
+	} else if gain := edge - c.rcvAdv; int(gain) < min(c.cfg.Buffer/2, c.cfg.MSS) {
 		edge = c.rcvAdv // https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6.2.2
 	}
 	shift := c.rcvShift
@@ -53,7 +53,7 @@ func (c *PeerConn) clock() uint32 { return uint32(c.p.w.now/tcp.Millisecond) + 7
 // sendSYN answers the SYN: what we can do, and of what the other offered only that
 // which both can.
 func (c *PeerConn) sendSYN() {
-	b := wire.PutMSS(make([]byte, 0, wire.MaxOptionLen), uint16(c.p.cfg.MSS))
+	b := wire.PutMSS(make([]byte, 0, wire.MaxOptionLen), uint16(c.cfg.MSS))
 	if c.sack {
 		b = wire.PutSACKPermitted(b)
 	}
@@ -114,7 +114,7 @@ func (c *PeerConn) push() {
 	if c.closing && c.sndNxt == c.end {
 		c.put(wire.FlagFIN|wire.FlagACK, c.sndNxt, c.stamps(), nil)
 		c.sndNxt++
-		c.finSent = true
+		c.finSent, c.finFirst = true, c.finFirst || !c.gotFIN
 	}
 	c.sndMax = later(c.sndMax, c.sndNxt)
 	if before(c.sndUna, c.sndNxt) && c.timers[timerResend] == tcp.Never {

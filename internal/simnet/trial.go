@@ -38,6 +38,7 @@ type Trial struct {
 	At          []Action
 	NoReopen    bool         // a queue that dies cannot be opened again
 	Limit       tcp.Duration // virtual time; 0 = 10 min
+	Linger      tcp.Duration // how long the peer's FIN is awaited, then RST; 0 = for ever
 	Audit       int          // the books are audited at every so many steps; 0 = 1
 }
 
@@ -64,6 +65,7 @@ type Run struct {
 	region *umem.Region
 	writer *dataplane.Writer
 	wakeAt tcp.Time // when the writer looks again
+	idle   bool     // the last pass found nothing to do
 	audits int
 	seg    wire.Segment
 	wrong  Findings
@@ -87,8 +89,11 @@ type Stream struct {
 	Released uint64
 	Aborted  uint64
 	Commits  uint64
-	Answers  uint64 // releases
+	Answers  uint64   // releases
+	Sent     tcp.Time // when the peer had ACKed everything; 0 = not yet
 	closed   bool
+	lingerAt tcp.Time // when the peer's FIN is no longer awaited
+	lingered bool
 	commits  []commitRecord // by cookie
 }
 
@@ -215,7 +220,7 @@ func (r *Run) openStreams() error {
 		if err != nil {
 			return err
 		}
-		r.Streams = append(r.Streams, &Stream{Stream: s, Pattern: pattern(port), iss: cfg.ISS})
+		r.Streams = append(r.Streams, &Stream{Stream: s, Pattern: pattern(port), iss: cfg.ISS, lingerAt: tcp.Never})
 	}
 	return nil
 }

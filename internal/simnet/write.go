@@ -16,11 +16,26 @@ func (r *Run) Step(now tcp.Time) int {
 	if r.Poller.Dead() != nil {
 		r.Poller.Rebuild(now)
 	}
-	return work + r.write(now)
+	work += r.write(now)
+	r.idle = work == 0
+	return work
 }
 
+// idleTick is how often the poller is called while it has nothing to do and yet
+// wants to be called.
+const idleTick = 200 * tcp.Microsecond
+
 // Next implements Stepper.
-func (r *Run) Next(tcp.Time) tcp.Time { return min(r.Poller.Deadline(), r.wakeAt) }
+func (r *Run) Next(now tcp.Time) tcp.Time {
+	t := min(r.Poller.Deadline(), r.wakeAt)
+	if r.idle {
+		t = max(t, now+idleTick) // a queue that stands still is not asked without end
+	}
+	for _, s := range r.Streams {
+		t = min(t, s.lingerAt)
+	}
+	return t
+}
 
 // write is a turn of the writer, unless it sleeps.
 func (r *Run) write(now tcp.Time) int {
@@ -30,7 +45,10 @@ func (r *Run) write(now tcp.Time) int {
 	r.wakeAt = tcp.Never
 	n := r.writer.Poll()
 	for _, s := range r.Streams {
-		n += r.fill(s)
+		n += r.fill(s) + r.linger(now, s)
+		if s.Sent == 0 && s.SendClosed() {
+			s.Sent = now
+		}
 	}
 	if n > 0 && r.WriterSleep > 0 {
 		r.wakeAt = now + 1 + r.World.upTo(r.WriterSleep)
@@ -64,6 +82,23 @@ func (r *Run) fill(s *Stream) (n int) {
 		n++
 	}
 	return n
+}
+
+// linger ends a stream whose peer does not say FIN in time.
+func (r *Run) linger(now tcp.Time, s *Stream) int {
+	switch {
+	case r.Linger == 0 || !s.SendClosed() || s.lingered:
+		return 0
+	case s.PeerClosed() || s.Ended():
+		s.lingerAt = tcp.Never
+	case s.lingerAt == tcp.Never:
+		s.lingerAt = now + r.Linger
+	case s.lingerAt <= now:
+		s.lingerAt, s.lingered = tcp.Never, true
+		r.Poller.Abort(now, s.Stream)
+		return 1
+	}
+	return 0
 }
 
 // released is the writer being told that a frame is its own again: the moment at
@@ -137,7 +172,7 @@ func (r *Run) onWire(frame []byte) {
 // Check implements Stepper: the books must add up after each pass.
 func (r *Run) Check() error {
 	r.audits++
-	if r.audits%r.Audit != 0 {
+	if r.idle || r.audits%r.Audit != 0 {
 		return nil
 	}
 	census, err := r.Poller.Pool().Audit()
