@@ -90,9 +90,7 @@ func (c *Conn) cumulative(now Time, ack Seq, ev *ackEvent) {
 		if ack.Before(s.end()) {
 			break
 		}
-		if s.has(slotSACKed) {
-			c.rack.sacked--
-		} else {
+		if !s.has(slotSACKed) {
 			ev.delivered += s.seqLen()
 			ev.sample(now, s)
 			c.rack.delivered(now, s, ev.echo)

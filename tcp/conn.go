@@ -241,6 +241,9 @@ func (c *Conn) dropSlot(i int32) {
 	if s.tail != umem.NoFrame {
 		c.pool.Drop(s.tail)
 	}
+	if s.has(slotSACKed) {
+		c.rack.sacked--
+	}
 	c.leaveFlight(i)
 	c.q.remove(i)
 }

@@ -260,6 +260,22 @@ func TestAbortGivesEverythingBack(t *testing.T) {
 	}
 }
 
+// The counts of what is SACKed, lost and in flight end with the segments.
+func TestAbortWithSackedSegments(t *testing.T) {
+	h := established(t, nil)
+	h.write(10 * mss)
+	h.wantData(0, 10*mss)
+	h.advance(Millisecond)
+	h.ack(mss, [2]int{3 * mss, 6 * mss})
+	h.out = nil
+	h.c.Abort(h.now)
+	h.transmit()
+	h.want(10*mss+1, 0, wire.FlagRST|wire.FlagACK)
+	if len(h.done) != 10 {
+		t.Fatalf("%d frames back", len(h.done))
+	}
+}
+
 func TestEngineDoesNotAllocate(t *testing.T) {
 	h := established(t, nil)
 	var txs [16]Tx

@@ -1,7 +1,6 @@
 package tcp
 
 import (
-	"fmt"
 	"net/netip"
 	"testing"
 
@@ -267,7 +266,7 @@ func (h *harness) wantState(s State) {
 // check proves the invariants that hold after every step.
 func (h *harness) check() {
 	h.t.Helper()
-	if err := h.c.selfCheck(); err != nil {
+	if err := h.c.Audit(); err != nil {
 		h.t.Fatal(err)
 	}
 	for _, f := range h.pool.Done() {
@@ -288,47 +287,4 @@ func (h *harness) finish() {
 	if !h.t.Failed() {
 		h.wantNothing()
 	}
-}
-
-// selfCheck recounts what the engine keeps as running sums.
-func (c *Conn) selfCheck() error {
-	if c.sndNxt.Before(c.sndUna) || c.sndEnd.Before(c.sndNxt) && c.state != Closed {
-		return fmt.Errorf("sndUna %d, sndNxt %d, sndEnd %d", c.sndUna, c.sndNxt, c.sndEnd)
-	}
-	flight, lost, sacked, n, seq := 0, 0, 0, 0, Seq(0)
-	for i := c.q.head; i != none; i = c.q.slots[i].next {
-		s := &c.q.slots[i]
-		if n > 0 && s.seq != seq {
-			return fmt.Errorf("hole in the send queue at %d, segment begins at %d", seq, s.seq)
-		}
-		seq = s.end()
-		n++
-		switch {
-		case s.has(slotFlight) && s.has(slotLost), s.has(slotFlight) && s.has(slotSACKed), s.has(slotLost) && s.has(slotSACKed):
-			return fmt.Errorf("segment %d: flags %b", s.seq, s.flags)
-		case s.has(slotFlight):
-			flight += s.seqLen()
-		case s.has(slotLost):
-			lost += s.seqLen()
-		case s.has(slotSACKed):
-			sacked++
-		}
-		total := 0
-		for k := range s.nspans {
-			total += int(s.spans[k].length)
-		}
-		if total != int(s.length) {
-			return fmt.Errorf("segment %d: %d bytes in %d of spans", s.seq, s.length, total)
-		}
-	}
-	if flight != c.rack.flight.bytes || lost != c.rack.lost.bytes || sacked != c.rack.sacked {
-		return fmt.Errorf("flight %d/%d, lost %d/%d, sacked %d/%d", flight, c.rack.flight.bytes, lost, c.rack.lost.bytes, sacked, c.rack.sacked)
-	}
-	if n+c.q.nfree != len(c.q.slots) {
-		return fmt.Errorf("%d slots in use, %d free, of %d", n, c.q.nfree, len(c.q.slots))
-	}
-	if n > 0 && seq != c.sndEnd {
-		return fmt.Errorf("queue ends at %d, sndEnd is %d", seq, c.sndEnd)
-	}
-	return nil
 }
