@@ -75,7 +75,7 @@ func (r *Run) Clean() error {
 
 // Books is nil if everything that was counted adds up at the end, in any mode.
 func (r *Run) Books() error {
-	census, err := r.Poller.Pool().Audit()
+	census, err := r.Poller.Audit()
 	if err != nil {
 		return err
 	}

@@ -175,7 +175,7 @@ func (r *Run) Check() error {
 	if r.idle || r.audits%r.Audit != 0 {
 		return nil
 	}
-	census, err := r.Poller.Pool().Audit()
+	census, err := r.Poller.Audit()
 	if err != nil {
 		return err
 	}
