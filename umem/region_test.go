@@ -138,10 +138,14 @@ func TestHugePages(t *testing.T) {
 	if !errors.Is(err, ErrHugePages) || errors.Is(err, ErrNoMemory) {
 		t.Errorf("got %v", err)
 	}
-	for _, want := range []string{"need 2 huge pages", "sysctl vm.nr_hugepages=2"} {
+	for _, want := range []string{"4194304 bytes need 2 huge pages", "sysctl vm.nr_hugepages=2"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("the text does not say %q: %v", want, err)
 		}
+	}
+	_, err = Map(Config{Frames: 1024, HugePages: true})
+	if want := "2097152 bytes need 1 huge pages"; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("a page exactly: the text does not say %q: %v", want, err)
 	}
 }
 

@@ -214,6 +214,9 @@ func TestRingOverRefuses(t *testing.T) {
 	if _, err := ProducerOver[uint64](mem[:wordsEnd+8], layout, 1); err != nil {
 		t.Errorf("a ring that fits exactly: %v", err)
 	}
+	if _, err := ProducerOver[uint64](mem[:20], at(8, 12, 16, 0), 1); err != nil {
+		t.Errorf("words that end with the memory: %v", err)
+	}
 }
 
 // FuzzRingOver lays rings by any offsets over any memory, and lets the other side
