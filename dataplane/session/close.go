@@ -36,33 +36,32 @@ func (s *Session) Counters() dataplane.Counters {
 // RewrittenInFlight is the descriptors so far whose bytes changed between submission
 // and completion; 0 without Config.Witness.
 func (s *Session) RewrittenInFlight() uint64 {
-	n := s.rewritten.Load()
+	n := uint64(0)
 	for _, q := range s.queues {
-		if q.witness != nil {
-			n += q.witness.Rewritten()
-		}
+		n += q.rewrittenInFlight()
 	}
 	return n
 }
 
 // Close ends what lives (RST), waits until the kernel has given everything back, at
-// most 2 s, and takes the session down in reverse. No writer may be in use. The error
-// joins what went wrong; the report is right either way. The second Close does
-// nothing.
+// most 2 s, and takes the session down in reverse. No writer may be in use; a Dial
+// that waits returns ErrClosed. The error joins what went wrong; the report is right
+// either way. Further calls wait for the first and return the same.
 func (s *Session) Close() (Report, error) {
+	s.closing.Do(func() { s.report, s.failed = s.close() })
+	return s.report, s.failed
+}
+
+func (s *Session) close() (Report, error) {
 	s.mu.Lock()
-	if s.closed {
-		s.mu.Unlock()
-		return Report{}, nil
-	}
 	s.closed = true
 	s.mu.Unlock()
 	s.cancel()
+	s.users.Wait()
 	var report Report
 	var err error
 	for _, q := range s.queues {
-		q.result = <-q.ended
-		err = errors.Join(err, q.result)
+		err = errors.Join(err, <-q.ended)
 	}
 	if s.prog != nil {
 		report.Program, _ = s.prog.Counters()

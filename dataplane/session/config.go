@@ -7,6 +7,7 @@ import (
 	"github.com/xsend/xsend/dataplane"
 	"github.com/xsend/xsend/dataplane/afxdp"
 	"github.com/xsend/xsend/tcp"
+	"github.com/xsend/xsend/umem"
 	xdpprog "github.com/xsend/xsend/xdp-prog"
 )
 
@@ -33,7 +34,7 @@ type Config struct {
 	Attach  xdpprog.Mode // how the steering program is attached
 	Mode    afxdp.Mode   // copy or zero-copy
 	Queues  int          // RX queues bound, from 0; 0 = all of them
-	Frames  int          // frames of UMEM over all queues; 0 = enough for the default rings and 32 MiB of payload
+	Frames  int          // frames of UMEM over all queues; 0 = 32 MiB of them, and 1280 per queue to receive and answer with
 	Chunk   int          // bytes in a frame; 0 = 2048, or 4096 where the MTU needs it
 	Ring    int          // entries of each ring; 0 = 2048
 
@@ -46,14 +47,20 @@ type Config struct {
 	// Tap, where set, makes a tap for each queue's poller, which then gets a copy of
 	// every packet sent and received. size is the most bytes of one.
 	Tap func(size int) *dataplane.Tap
-	// CPU pins queue i's poller to CPU[i]; empty pins none.
+	// CPU pins queue i's poller to CPU[i]; empty pins none. Open refuses those that
+	// the process may not use.
 	CPU []int
 	// NeighbourWait is how long the next hop may take to answer; 0 = 5 s.
 	NeighbourWait time.Duration
 	// Warn is told, in a sentence, what a person should know and no error says.
 	// It may be called from any goroutine; nil is silence.
 	Warn func(string)
+
+	wrap wrapPort // tests put a port of theirs around a socket; nil = none
 }
+
+// wrapPort makes a port around that of a queue, whose frames are in region.
+type wrapPort func(queue int, port dataplane.Port, region *umem.Region) dataplane.Port
 
 // DialConfig is one connection. Zero means the default given.
 type DialConfig struct {

@@ -2,9 +2,10 @@ package session
 
 import (
 	"context"
-	"errors"
-	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
+	"sync"
 
 	"github.com/xsend/xsend/dataplane"
 	"github.com/xsend/xsend/hw"
@@ -16,142 +17,17 @@ import (
 type Conn struct {
 	session *Session
 	queue   *queue
-	path    hw.Path
 	port    *hw.PortReservation
 	local   netip.AddrPort
 	remote  netip.AddrPort
 	dscp    uint8
 	writer  *dataplane.Writer
 	stream  *dataplane.Stream
-}
+	closing sync.Once
 
-// Dial opens a connection and waits until it is established or ctx is done. Errors
-// of hw (no route, no neighbour, port in use) and ErrInterface, ErrConfig mean that
-// nothing was sent; those of tcp that the peer, or nobody, answered.
-func (s *Session) Dial(ctx context.Context, dc DialConfig) (*Conn, error) {
-	if !dc.Remote.IsValid() || dc.Remote.Port() == 0 {
-		return nil, fmt.Errorf("%w: no remote address and port", ErrConfig)
-	}
-	if dc.DSCP > 63 {
-		return nil, fmt.Errorf("%w: DSCP %d: must be from 0 to 63", ErrConfig, dc.DSCP)
-	}
-	c := &Conn{session: s, remote: dc.Remote, dscp: dc.DSCP}
-	if err := s.ns.do(func() error { return c.prepare(ctx, dc) }); err != nil {
-		return nil, errors.Join(err, c.unprepare())
-	}
-	if err := c.establish(ctx, dc); err != nil {
-		return nil, errors.Join(s.explain(err), c.unprepare())
-	}
-	s.mu.Lock()
-	s.conns[c] = struct{}{}
-	s.mu.Unlock()
-	s.follow.add(c)
-	return c, nil
-}
-
-// prepare finds the way and takes the local port, for the host and for the program.
-func (c *Conn) prepare(ctx context.Context, dc DialConfig) (err error) {
-	s := c.session
-	if c.path, err = s.resolve(ctx, dc.Remote.Addr()); err != nil {
-		return err
-	}
-	if c.path.Route.Interface != s.link.Index {
-		return fmt.Errorf("%w: %v leaves by interface %d, the session is on %s", ErrInterface, dc.Remote.Addr(), c.path.Route.Interface, s.link.Name)
-	}
-	source := c.path.Route.Source
-	if source.IsLinkLocalUnicast() && source.Is6() {
-		source = source.WithZone(s.link.Name)
-	}
-	if c.port, err = hw.ReservePort(netip.AddrPortFrom(source, dc.LocalPort)); err != nil {
-		return err
-	}
-	c.local = netip.AddrPortFrom(c.path.Route.Source, c.port.Port())
-	return s.prog.AddPort(c.port.Port())
-}
-
-// unprepare is prepare's inverse.
-func (c *Conn) unprepare() error {
-	if c.port == nil {
-		return nil
-	}
-	err := c.session.prog.RemovePort(c.port.Port())
-	return errors.Join(err, c.port.Close())
-}
-
-// establish makes the writer and the handshake.
-func (c *Conn) establish(ctx context.Context, dc DialConfig) (err error) {
-	s := c.session
-	c.queue = s.pickQueue()
-	if c.writer, err = c.queue.poller.AddWriter(ctx, s.writerFrames()); err != nil {
-		return err
-	}
-	flow := wire.FlowOf(c.local, netip.AddrPortFrom(dc.Remote.Addr().WithZone(""), dc.Remote.Port()))
-	mtu := s.link.MTU
-	if c.path.Route.MTU > 0 {
-		mtu = min(mtu, c.path.Route.MTU)
-	}
-	c.stream, err = c.queue.poller.Dial(ctx, c.writer, tcp.Config{
-		Flow: flow, Path: c.wirePath(c.path), MTU: mtu, ISS: s.secret.sequence(flow), TSOffset: s.secret.timestamp(flow),
-		MSS: dc.MSS, Congestion: dc.Congestion, Rate: dc.Rate, UserTimeout: tcp.Duration(dc.UserTimeout),
-		NoSACK: dc.NoSACK, NoTimestamps: dc.NoTimestamps, NoScale: dc.NoScale,
-		SendSlots: s.sendSlots(), Resum: s.cfg.Release != dataplane.ReleaseAck,
-	})
-	if err != nil {
-		c.writer.Close()
-	}
-	return err
-}
-
-func (c *Conn) wirePath(p hw.Path) wire.Path {
-	return wire.Path{SrcMAC: [6]byte(c.session.link.MAC), DstMAC: p.MAC, TOS: c.dscp << 2}
-}
-
-// pickQueue gives connections to the queues in turn.
-func (s *Session) pickQueue() *queue {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	q := s.queues[s.next%len(s.queues)]
-	s.next++
-	return q
-}
-
-// writerFrames is the frames that one writer's rings have room for: all of the
-// queue's for a single writer, and twice its share for one of many.
-func (s *Session) writerFrames() int {
-	if s.cfg.Writers <= len(s.queues) {
-		return 0
-	}
-	share := s.perQueue() * len(s.queues) / s.cfg.Writers
-	return min(s.perQueue(), max(64, 2*share))
-}
-
-// sendSlots is the segments that one connection can have queued: as many as its
-// writer can own frames, and some for cuts. 0 leaves it to the poller.
-func (s *Session) sendSlots() int {
-	n := s.writerFrames()
-	if n == 0 {
-		return 0
-	}
-	return n + 64
-}
-
-// explain adds to a handshake that timed out what the steering program saw.
-func (s *Session) explain(err error) error {
-	if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, tcp.ErrTimeout) {
-		return err
-	}
-	counters, cerr := s.prog.Counters()
-	if cerr != nil || counters.NoSocket == 0 {
-		return fmt.Errorf("%w: %w: no answer", tcp.ErrTimeout, err)
-	}
-	where := ""
-	for q, n := range counters.NoSocketQueue {
-		if n > 0 {
-			where += fmt.Sprintf(" %d (%d packets)", q, n)
-		}
-	}
-	return fmt.Errorf("%w: %w: answers arrived on RX queues without a socket and were dropped: queue%s; bind all of them (--queues 0), or steer with ethtool -L %s combined %d",
-		tcp.ErrTimeout, err, where, s.link.Name, len(s.queues))
+	// Guarded by the session's mu once it knows the connection.
+	path hw.Path
+	mtu  int // what the stream was told last
 }
 
 // Writer is the connection's writer; it belongs to one goroutine.
@@ -186,3 +62,62 @@ func (c *Conn) Err() error { return c.stream.Err() }
 
 // Stats is a snapshot of the connection's counters.
 func (c *Conn) Stats(ctx context.Context) (tcp.Stats, error) { return c.stream.Stats(ctx) }
+
+// Close gives connection and writer up, for programs that dial many times; the
+// session's Close does it for those that are left. What was committed is still sent,
+// our FIN behind it, and nobody is told of the releases. The local port is free once
+// nothing of the connection is left: after TIME-WAIT, one minute, or at once if it was
+// reset. It is for the writer's goroutine, with no frame reserved, and returns at
+// once. Further calls do nothing.
+func (c *Conn) Close() {
+	c.closing.Do(func() {
+		c.CloseWrite()
+		c.writer.Close()
+		s := c.session
+		ctx, leave, err := s.enter(context.Background())
+		if err != nil {
+			return // the session is at it
+		}
+		go func() {
+			defer leave()
+			if c.stream.WaitHome(ctx) == nil {
+				s.remove(c)
+			}
+		}()
+	})
+}
+
+// pathMTU is the bytes of IP packet that can go to the peer: no more than interface,
+// route and frame carry. The session's mu is held.
+func (c *Conn) pathMTU() int {
+	mtu := min(c.session.mtu, largestMTU(c.session.cfg.Chunk))
+	if n := c.path.Route.MTU; n > 0 {
+		mtu = min(mtu, n)
+	}
+	return mtu
+}
+
+func (c *Conn) wirePath(p hw.Path) wire.Path {
+	return wire.Path{SrcMAC: [6]byte(c.session.link.MAC), DstMAC: p.MAC, TOS: c.dscp << 2}
+}
+
+// add makes the connection one that follows what happens to its path. What happened
+// while it was opened is made up for.
+func (s *Session) add(ctx context.Context, c *Conn) {
+	s.follow.add(c)
+	s.follow.fit(ctx, c)
+}
+
+// remove forgets a connection that is over.
+func (s *Session) remove(c *Conn) {
+	s.follow.remove(c)
+	if err := c.unprepare(); err != nil {
+		s.cfg.Warn(err.Error())
+	}
+}
+
+func (s *Session) connections() []*Conn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Keys(s.conns))
+}

@@ -11,11 +11,11 @@
 //	c, err := s.Dial(ctx, session.DialConfig{Remote: addr})
 //	... c.Writer().Reserve, fill, Commit; c.Writer().Releases
 //	c.CloseWrite(); c.WaitSent(ctx)
-//	report, err := s.Close(ctx)
+//	report, err := s.Close()
 //
 // Network namespaces: Open works in the namespace of the calling thread, and keeps
 // it: sockets that are rebuilt later are opened there too.
 //
-// Goroutines: one locked poller per queue, and one that follows link, route and
-// neighbour. All methods may be called from any goroutine, unless they say otherwise.
+// Goroutines: one locked poller per queue, one that follows link, route and
+// neighbour, and one for each connection that was closed and is not over. All methods may be called from any goroutine, unless they say otherwise.
 package session

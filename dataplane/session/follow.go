@@ -1,6 +1,7 @@
 package session
 
 import (
+	"context"
 	"fmt"
 	"sync"
 
@@ -12,6 +13,7 @@ type follower struct {
 	session *Session
 	watch   *hw.Watch
 	wait    sync.WaitGroup
+	mu      sync.Mutex // the session's connections and the watch's paths change together
 }
 
 func newFollower(s *Session, path hw.Path) (*follower, error) {
@@ -20,15 +22,40 @@ func newFollower(s *Session, path hw.Path) (*follower, error) {
 		return nil, err
 	}
 	f := &follower{session: s, watch: w}
-	f.wait.Add(1)
-	go f.run()
+	f.wait.Go(f.run)
 	return f, nil
 }
 
-func (f *follower) add(c *Conn) { f.watch.Add(c.path) }
+// add follows the path of a new connection.
+func (f *follower) add(c *Conn) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s := f.session
+	s.mu.Lock()
+	s.conns[c] = struct{}{}
+	path := c.path
+	s.mu.Unlock()
+	f.watch.Add(path)
+}
+
+// remove stops following the path of c, unless another connection is on it.
+func (f *follower) remove(c *Conn) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s := f.session
+	s.mu.Lock()
+	delete(s.conns, c)
+	path, shared := c.path, false
+	for o := range s.conns {
+		shared = shared || o.isOn(path)
+	}
+	s.mu.Unlock()
+	if !shared {
+		f.watch.Remove(path)
+	}
+}
 
 func (f *follower) run() {
-	defer f.wait.Done()
 	for e := range f.watch.Events() {
 		f.apply(e)
 	}
@@ -38,12 +65,11 @@ func (f *follower) apply(e hw.Event) {
 	s := f.session
 	switch e.Kind {
 	case hw.CarrierDown, hw.CarrierUp:
-		s.cfg.Warn(fmt.Sprintf("%s: %v", s.link.Name, e))
 		for _, q := range s.queues {
 			q.poller.SetLink(e.Kind == hw.CarrierUp)
 		}
 	case hw.MTUChanged:
-		f.setMTU(e)
+		f.setMTU(e.MTU)
 	case hw.NeighbourChanged:
 		f.setPath(e)
 	case hw.RouteChanged:
@@ -52,44 +78,64 @@ func (f *follower) apply(e hw.Event) {
 			return
 		}
 		f.setPath(e)
-	case hw.LinkDown, hw.LinkUp, hw.LinkRemoved, hw.RouteLost, hw.NeighbourFailed, hw.NeighbourBack:
-		s.cfg.Warn(fmt.Sprintf("%s: %v", s.link.Name, e))
 	}
+	s.cfg.Warn(fmt.Sprintf("%s: %v", s.link.Name, e))
 }
 
 // setMTU follows the interface's MTU. Packets larger than it would be dropped by the
 // kernel without a word.
-func (f *follower) setMTU(e hw.Event) {
+func (f *follower) setMTU(mtu int) {
 	s := f.session
-	s.cfg.Warn(fmt.Sprintf("%s: %v", s.link.Name, e))
+	s.mu.Lock()
+	s.mtu = mtu
+	s.mu.Unlock()
 	for _, c := range s.connections() {
-		_ = c.stream.SetMTU(s.life, e.MTU) // fails only when the session ends
+		f.fit(s.life, c)
 	}
 }
 
-// setPath gives the connections to a destination their new next hop.
+// fit tells a connection what its path carries now, if that is news.
+func (f *follower) fit(ctx context.Context, c *Conn) {
+	s := f.session
+	s.mu.Lock()
+	mtu, before := c.pathMTU(), c.mtu
+	c.mtu = mtu
+	s.mu.Unlock()
+	if mtu != before {
+		_ = c.stream.SetMTU(ctx, mtu) // fails only when the session ends
+	}
+}
+
+// setPath gives the connections to a destination their new next hop and path MTU.
 func (f *follower) setPath(e hw.Event) {
 	s := f.session
 	for _, c := range s.connections() {
-		if c.path.Route.Destination == e.Path.Route.Destination && c.path.Route.Source == e.Path.Route.Source {
-			_ = c.stream.SetPath(s.life, c.wirePath(e.Path)) // fails only when the session ends
+		if !c.follows(e.Path) {
+			continue
 		}
+		_ = c.stream.SetPath(s.life, c.wirePath(e.Path)) // fails only when the session ends
+		f.fit(s.life, c)
 	}
-	s.cfg.Warn(fmt.Sprintf("%s: %v", s.link.Name, e))
+}
+
+// follows reports that p is the connection's path, which it is on from now on.
+func (c *Conn) follows(p hw.Path) bool {
+	c.session.mu.Lock()
+	defer c.session.mu.Unlock()
+	if !c.isOn(p) {
+		return false
+	}
+	c.path = p
+	return true
+}
+
+// isOn reports that p is about the connection's path. The session's mu is held.
+func (c *Conn) isOn(p hw.Path) bool {
+	return c.path.Route.Destination == p.Route.Destination && c.path.Route.Source == p.Route.Source
 }
 
 func (f *follower) close() error {
 	err := f.watch.Close()
 	f.wait.Wait()
 	return err
-}
-
-func (s *Session) connections() []*Conn {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	list := make([]*Conn, 0, len(s.conns))
-	for c := range s.conns {
-		list = append(list, c)
-	}
-	return list
 }

@@ -25,13 +25,23 @@ func (n *namespace) do(fn func() error) error {
 	done := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread()
-		if err := unix.Setns(int(n.file.Fd()), unix.CLONE_NEWNET); err != nil {
-			done <- fmt.Errorf("enter the session's network namespace: %w", err)
+		if unix.Gettid() == unix.Getpid() {
+			// The process's first thread cannot die: it is kept busy here, so that
+			// another one gets the work.
+			done <- n.do(fn)
+			runtime.UnlockOSThread()
 			return
 		}
-		done <- fn()
+		done <- n.enter(fn) // ends locked
 	}()
 	return <-done
+}
+
+func (n *namespace) enter(fn func() error) error {
+	if err := unix.Setns(int(n.file.Fd()), unix.CLONE_NEWNET); err != nil {
+		return fmt.Errorf("enter the session's network namespace: %w", err)
+	}
+	return fn()
 }
 
 func (n *namespace) close() { _ = n.file.Close() }

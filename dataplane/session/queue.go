@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/xsend/xsend/dataplane"
 	"github.com/xsend/xsend/dataplane/afxdp"
@@ -19,12 +22,14 @@ type queue struct {
 	caps    dataplane.Caps
 	region  *umem.Region
 	port    dataplane.Port // until the poller has it
-	witness *witness.Port
 	asavie  *asavie.Socket
 	poller  *dataplane.Poller
 	ended   chan error // what Run returned
-	result  error
 	remains dataplane.Remains
+
+	mu        sync.Mutex
+	witness   *witness.Port // of the port in use; nil = none
+	rewritten uint64        // what those of earlier ports saw
 }
 
 // openQueues maps the memory and opens a socket and a poller per queue.
@@ -97,14 +102,36 @@ func (s *Session) openPort(ctx context.Context, q *queue) (dataplane.Port, error
 	if err := s.prog.RegisterSocket(q.index, sock.FD()); err != nil {
 		return nil, errors.Join(err, sock.Close())
 	}
+	port := dataplane.Port(sock)
+	if s.cfg.wrap != nil {
+		port = s.cfg.wrap(q.index, port, q.region)
+	}
 	if !s.cfg.Witness {
-		return sock, nil
+		return port, nil
 	}
+	return q.watch(port), nil
+}
+
+// watch puts a witness around a port of the queue.
+func (q *queue) watch(port dataplane.Port) *witness.Port {
+	w := witness.Wrap(port, q.region)
+	q.mu.Lock()
+	defer q.mu.Unlock()
 	if q.witness != nil {
-		s.rewritten.Add(q.witness.Rewritten())
+		q.rewritten += q.witness.Rewritten()
 	}
-	q.witness = witness.Wrap(sock, q.region)
-	return q.witness, nil
+	q.witness = w
+	return w
+}
+
+// rewrittenInFlight is what the witnesses of all its ports saw.
+func (q *queue) rewrittenInFlight() uint64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.witness == nil {
+		return 0
+	}
+	return q.rewritten + q.witness.Rewritten()
 }
 
 func (s *Session) openSocket(ctx context.Context, q *queue) (socket, error) {
@@ -121,6 +148,16 @@ func (s *Session) openSocket(ctx context.Context, q *queue) (socket, error) {
 		TxRing: s.cfg.Ring, RxRing: s.cfg.Ring, FillRing: s.cfg.Ring, CompletionRing: s.cfg.Ring,
 		Mode: s.cfg.Mode, GenericProgram: s.prog.Mode() == xdpprog.ModeGeneric,
 	})
+}
+
+// asavieConfig is queue i's share: with the asavie binding every socket maps memory
+// of its own.
+func (s *Session) asavieConfig(i int) asavie.Config {
+	return asavie.Config{
+		Ifindex: s.link.Index, Ifname: s.link.Name, Queue: i, Frames: s.perQueue(), ChunkSize: s.cfg.Chunk,
+		TxRing: s.cfg.Ring, RxRing: s.cfg.Ring, FillRing: s.cfg.Ring, CompletionRing: s.cfg.Ring,
+		Mode: s.cfg.Mode, GenericProgram: s.prog.Mode() == xdpprog.ModeGeneric,
+	}
 }
 
 // reopen is how a poller gets a new socket for a queue that died. The asavie binding
@@ -146,6 +183,22 @@ func (s *Session) tap() *dataplane.Tap {
 		return nil
 	}
 	return s.cfg.Tap(s.cfg.Chunk)
+}
+
+// checkCPUs tries, on a thread that dies, whether pollers can be pinned.
+func (s *Session) checkCPUs() error {
+	return s.ns.do(func() error {
+		for _, n := range s.cfg.CPU {
+			var set unix.CPUSet
+			if n >= 0 {
+				set.Set(n)
+			}
+			if err := unix.SchedSetaffinity(0, &set); err != nil {
+				return fmt.Errorf("%w: pin a poller to CPU %d: %w: not there, or not allowed to this process (nproc and taskset -p show those that are)", ErrConfig, n, err)
+			}
+		}
+		return nil
+	})
 }
 
 func (s *Session) pin(i int) func() (int, error) {

@@ -8,13 +8,11 @@ import (
 	"os"
 	"runtime"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/xsend/xsend/dataplane"
-	"github.com/xsend/xsend/dataplane/asavie"
 	"github.com/xsend/xsend/hw"
 	"github.com/xsend/xsend/umem"
 	xdpprog "github.com/xsend/xsend/xdp-prog"
@@ -38,6 +36,8 @@ var (
 	ErrConfig = errors.New("session: bad configuration")
 	// ErrInterface says that a connection would leave by another interface.
 	ErrInterface = errors.New("destination is not behind this session's interface")
+	// ErrClosed says that the session's Close was called.
+	ErrClosed = errors.New("session is closed")
 )
 
 // Session is a NIC in use: its steering program, its sockets, their pollers.
@@ -58,10 +58,15 @@ type Session struct {
 
 	mu     sync.Mutex
 	conns  map[*Conn]struct{}
-	next   int
+	ports  map[uint16]int // connections on each local port
+	mtu    int            // of the interface, now
+	next   int            // the queue that the next connection gets, modulo their number
 	closed bool
 
-	rewritten atomic.Uint64 // of ports that are gone
+	users   sync.WaitGroup // calls of Dial, and connections that were closed and are not over
+	closing sync.Once
+	report  Report
+	failed  error
 }
 
 // Info is what a session found and chose.
@@ -94,7 +99,7 @@ func Open(ctx context.Context, cfg Config) (*Session, error) {
 		return nil, err
 	}
 	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	s := &Session{cfg: cfg, secret: newSecret(), conns: map[*Conn]struct{}{}, life: life, cancel: cancel}
+	s := &Session{cfg: cfg, secret: newSecret(), conns: map[*Conn]struct{}{}, ports: map[uint16]int{}, life: life, cancel: cancel}
 	// The thread must not change namespace on the way.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -109,6 +114,7 @@ func (c *Config) setDefaults() error {
 	if !c.Destination.IsValid() {
 		return fmt.Errorf("%w: no destination", ErrConfig)
 	}
+	c.Destination, c.Source = c.Destination.Unmap(), c.Source.Unmap()
 	if c.Binding == "" {
 		c.Binding = BindingNative
 	}
@@ -145,6 +151,9 @@ func (s *Session) open(ctx context.Context) (err error) {
 	if err = s.checkPrivileges(0); err != nil {
 		return err
 	}
+	if err = s.checkCPUs(); err != nil {
+		return err
+	}
 	path, err := s.findPath(ctx)
 	if err != nil {
 		return err
@@ -162,9 +171,11 @@ func (s *Session) open(ctx context.Context) (err error) {
 		return err
 	}
 	s.describe(path)
+	if s.follow, err = newFollower(s, path); err != nil {
+		return err
+	}
 	s.start()
-	s.follow, err = newFollower(s, path)
-	return err
+	return nil
 }
 
 func (s *Session) checkPrivileges(memory uint64) error {
@@ -195,6 +206,7 @@ func (s *Session) findPath(ctx context.Context) (hw.Path, error) {
 		return hw.Path{}, err
 	}
 	s.link, err = hw.LookupIndex(path.Route.Interface)
+	s.mtu = s.link.MTU
 	return path, err
 }
 
@@ -240,21 +252,11 @@ func (s *Session) describe(path hw.Path) {
 // Info is what the session found and chose.
 func (s *Session) Info() Info { return s.info }
 
-// abandon takes down what Open had put up when it failed.
+// abandon takes down what Open had put up when it failed: no poller runs yet.
 func (s *Session) abandon() {
-	s.stop()
 	s.cancel()
+	_ = s.stop() // the error that matters is Open's
 }
 
 // Program counts what the steering program saw.
 func (s *Session) Program() (xdpprog.Counters, error) { return s.prog.Counters() }
-
-// asavieFrames is the frames that each queue has with the asavie binding, where
-// every socket maps memory of its own.
-func (s *Session) asavieConfig(i int) asavie.Config {
-	return asavie.Config{
-		Ifindex: s.link.Index, Ifname: s.link.Name, Queue: i, Frames: s.perQueue(), ChunkSize: s.cfg.Chunk,
-		TxRing: s.cfg.Ring, RxRing: s.cfg.Ring, FillRing: s.cfg.Ring, CompletionRing: s.cfg.Ring,
-		Mode: s.cfg.Mode, GenericProgram: s.prog.Mode() == xdpprog.ModeGeneric,
-	}
-}
