@@ -52,13 +52,13 @@ func timeValue(at *time.Duration, unit time.Duration) *value[time.Duration] {
 }
 
 // choice is a flag with a few allowed values, which shell completion offers.
-func choice(cmd *cobra.Command, at *string, name, usage string, allowed ...string) {
+func choice(cmd *cobra.Command, at *string, name, shorthand, usage string, allowed ...string) {
 	v := &value[string]{at: at, text: *at, kind: strings.Join(allowed, "|"), parse: func(s string) (string, error) {
 		if !slices.Contains(allowed, s) {
 			return "", fmt.Errorf("choose one of %s", strings.Join(allowed, ", "))
 		}
 		return s, nil
 	}}
-	cmd.Flags().Var(v, name, usage)
+	cmd.Flags().VarP(v, name, shorthand, usage)
 	_ = cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(allowed, cobra.ShellCompDirectiveNoFileComp))
 }

@@ -38,7 +38,7 @@ type Config struct {
 	Parallel       int           // connections; 0 = 1
 	LocalPort      uint16        // of the first connection, the next ones count up; 0 = the kernel chooses
 	ConnectTimeout time.Duration // 0 = DefaultConnectTimeout
-	Linger         time.Duration // how long to drain after an interruption, and to await the peer's FIN
+	Linger         time.Duration // how long to drain after an interruption, and to await the peer's FIN; 0 = not at all
 	Interval       time.Duration // between two samples; 0 = none
 	Omit           time.Duration // start of the run that the rates leave out
 
@@ -52,6 +52,7 @@ type Config struct {
 	Attach     string // native, generic, auto; "" = auto
 	Mode       string // copy, zerocopy, auto; "" = auto
 	Release    string // ack, completion, submit, acked; "" = ack
+	Queues     int    // RX queues that get a socket; 0 = all
 	Frames     int    // 0 = the session's default
 	Chunk      int    // bytes; 0 = the session's default
 
@@ -116,8 +117,8 @@ func (c *Config) validate() error {
 		return fmt.Errorf("--cport %d with -P %d: ports end at 65535", c.LocalPort, c.Parallel)
 	case c.MSS < 0 || c.MSS > 65495:
 		return fmt.Errorf("-M %d: must be from 0 to 65495 bytes", c.MSS)
-	case c.Frames < 0 || c.Chunk < 0:
-		return errors.New("--frames and --chunk can't be negative")
+	case c.Queues < 0 || c.Frames < 0 || c.Chunk < 0:
+		return errors.New("--queues, --frames and --chunk can't be negative")
 	}
 	return nil
 }
@@ -126,7 +127,7 @@ func (c *Config) validate() error {
 func (c *Config) sessionConfig(dst netip.Addr) (session.Config, error) {
 	sc := session.Config{
 		Interface: c.Interface, Destination: dst, Source: c.Source, Binding: session.Binding(c.Binding),
-		Frames: c.Frames, Chunk: c.Chunk, Writers: c.Parallel, Witness: c.Rewrite, Warn: c.Warn,
+		Queues: c.Queues, Frames: c.Frames, Chunk: c.Chunk, Writers: c.Parallel, Witness: c.Rewrite, Warn: c.Warn,
 	}
 	var errs []error
 	read := func(err error) { errs = append(errs, err) }

@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"math"
 	"net/netip"
 	"time"
 
@@ -163,7 +164,7 @@ type StreamReport struct {
 	DSACKs      uint64  `json:"dsacks"`
 	MSS         int     `json:"mss"`
 	Cwnd        int     `json:"snd_cwnd"` // bytes
-	Ssthresh    int     `json:"ssthresh"` // bytes
+	Ssthresh    int     `json:"ssthresh"` // bytes; 0: not limited yet
 	SendWindow  int     `json:"snd_wnd"`  // the peer's, bytes
 	PathMTU     int     `json:"pmtu"`     // learnt from ICMP; 0: never
 	RTT         float64 `json:"rtt"`
@@ -188,6 +189,9 @@ func (r *StreamReport) tcpStats(st tcp.Stats) {
 	r.Probes, r.Splits, r.Reneged, r.DSACKs = st.Probes, st.Splits, st.Reneged, st.DSACKs
 	r.MSS, r.Cwnd, r.Ssthresh, r.SendWindow, r.PathMTU = st.MSS, st.Cwnd, st.Ssthresh, st.SendWindow, st.PathMTU
 	r.RTT, r.RTTVar, r.MinRTT, r.RTO = us(st.SRTT), us(st.RTTVar), us(st.MinRTT), us(st.RTO)
+	if st.Ssthresh == math.MaxInt {
+		r.Ssthresh = 0
+	}
 	r.Congestion, r.State = string(st.Congestion), st.State.String()
 }
 

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+	"github.com/xsend/xsend/internal/demo"
+	"github.com/xsend/xsend/internal/lab"
+	"github.com/xsend/xsend/internal/units"
+)
+
+func newDemo(std stdio) *cobra.Command {
+	var cfg demo.Config
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "demo",
+		Short: "Send a file between two network namespaces of this machine and prove that it arrived",
+		Long: `Make two network namespaces joined by a veth pair, start a kernel TCP receiver in one, send a file with AF_XDP from the
+other, compare the SHA-256, show that the kernel's own TCP sent nothing, and remove everything. Needs root.`,
+		Example: `  xsend demo
+  xsend demo --file big.iso --mtu 3000 --json`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runDemo(cmd, std, cfg, asJSON) },
+	}
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	flags.StringVar(&cfg.File, "file", "", fmt.Sprintf("`FILE` to send (default: one of %d MiB is made)", demo.DefaultSize>>20))
+	flags.IntVar(&cfg.MTU, "mtu", lab.DefaultMTU, "MTU of the veth pair in bytes")
+	flags.BoolVar(&asJSON, "json", false, "print one JSON object at the end")
+	return cmd
+}
+
+func runDemo(cmd *cobra.Command, std stdio, cfg demo.Config, asJSON bool) (err error) {
+	if cfg.Self, err = os.Executable(); err != nil {
+		return notStarted(fmt.Errorf("find this program: %w", err))
+	}
+	in, release := catch(cmd.Context())
+	defer release()
+	cfg.Err = std.err
+	cfg.Say = func(text string) { fmt.Fprintf(std.err, "demo: %s\n", text) }
+	if !asJSON {
+		cfg.Out = std.out
+	}
+	res, err := demo.Run(in.polite, cfg)
+	if code := in.code(); code != 0 {
+		return withCode(code, err)
+	}
+	if errors.Is(err, demo.ErrNotStarted) {
+		return notStarted(err)
+	}
+	if asJSON {
+		err = errors.Join(err, printJSON(std.out, res))
+	} else if err == nil {
+		printDemo(std, &res)
+	}
+	return failed(err)
+}
+
+func printDemo(std stdio, r *demo.Result) {
+	fmt.Fprintf(std.out, "\nreceived    %d bytes at %s by the kernel's TCP\n", r.ReceivedBytes, units.BitRate(r.BitsPerSecond))
+	fmt.Fprintf(std.out, "            sha256 %s, that of the file\n", r.Received)
+	fmt.Fprintf(std.out, "AF_XDP      %d packets arrived; the kernel's own TCP sent %d segments in the sender's namespace meanwhile\n", r.Packets, r.KernelOutSegs)
+}

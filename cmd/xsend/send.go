@@ -1,0 +1,175 @@
+package main
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"github.com/xsend/xsend/internal/transfer"
+)
+
+// sendFlags are those of "xsend send" that aren't transfer.Config's own.
+type sendFlags struct {
+	cfg      transfer.Config
+	source   string
+	interval time.Duration
+	asJSON   bool
+}
+
+func newSend(std stdio) *cobra.Command {
+	f := &sendFlags{interval: time.Second}
+	f.cfg.Linger, f.cfg.ConnectTimeout = transfer.DefaultLinger, transfer.DefaultConnectTimeout
+	f.cfg.Binding, f.cfg.Attach, f.cfg.Mode, f.cfg.Release = "native", "auto", "auto", "ack"
+	cmd := &cobra.Command{
+		Use:   "send [flags] HOST:PORT [FILE|-]",
+		Short: "Send a file, standard input or a pattern with AF_XDP",
+		Long: `Send a file, standard input (-) or a pattern to any TCP receiver, from memory that the NIC reads directly. It needs
+root, or CAP_NET_ADMIN, CAP_NET_RAW and CAP_BPF. It ends when the peer has ACKed everything and the NIC has given back
+every frame.
+
+A file is sent up to the size that it has when it is opened. If it gets shorter meanwhile, the connection is reset, so
+that the receiver doesn't take a part for the whole. The pattern's byte at each offset is always the same: word i of
+eight bytes, little-endian, is the (i+1)th number of SplitMix64 seeded with 0.
+
+The first SIGINT or SIGTERM stops reading, closes the connection behind what was read and waits for the ACKs, at most for
+--linger; the second one resets it.
+
+Exit codes: 0 all was ACKed and every frame is back; 1 started and failed; 2 not started; 3 bytes were sent with a
+--release that is wrong on purpose; 130, 143 ended by SIGINT, SIGTERM.`,
+		Example: `  xsend send 192.0.2.7:9000 big.iso
+  xsend send --hash [2001:db8::7]:9000 big.iso
+  tar c dir | xsend send receiver.example:9000 -
+  xsend send --pattern -t 30 -P 4 --json 192.0.2.7:9000
+  xsend send --pattern -n 1G --release submit --rewrite 10.77.0.2:9000    see what the wrong way does`,
+		Args: cobra.RangeArgs(1, 2),
+		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, std, args) },
+	}
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	f.whatFlags(flags)
+	f.pathFlags(cmd)
+	f.dataplaneFlags(cmd)
+	f.outputFlags(flags)
+	return cmd
+}
+
+// whatFlags say what is sent.
+func (f *sendFlags) whatFlags(flags *pflag.FlagSet) {
+	flags.BoolVar(&f.cfg.Pattern, "pattern", false, "send a pattern instead of a file")
+	flags.VarP(bytesValue(&f.cfg.Bytes), "bytes", "n", "with --pattern: how many bytes; K, M, G are powers of 1024")
+	flags.VarP(timeValue(&f.cfg.Time, time.Second), "time", "t", fmt.Sprintf("with --pattern: how long to send, in seconds or as a duration (default %v)", transfer.DefaultTime))
+	flags.IntVarP(&f.cfg.Parallel, "parallel", "P", 1, "connections; each one sends the whole file or pattern")
+	flags.VarP(rateValue(&f.cfg.BitRate), "rate", "b", "send no faster than this on each connection, in bits of payload per second; K, M, G are powers of 1000")
+	flags.BoolVar(&f.cfg.Hash, "hash", false, "print the SHA-256 of what was sent")
+	flags.BoolVar(&f.cfg.Rewrite, "rewrite", false, "overwrite each frame with 0xEE the moment it is handed back: it does no harm, except with a wrong --release")
+}
+
+// pathFlags say where to, from where and how TCP does it.
+func (f *sendFlags) pathFlags(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVarP(&f.cfg.Interface, "interface", "I", "", "interface to send from (default: the route's)")
+	flags.StringVarP(&f.source, "source", "B", "", "address to send from (default: the route's)")
+	flags.Uint16Var(&f.cfg.LocalPort, "cport", 0, "local port; further connections count up from it (default: a free one)")
+	flags.BoolVarP(&f.cfg.Want4, "ipv4", "4", false, "use IPv4 only")
+	flags.BoolVarP(&f.cfg.Want6, "ipv6", "6", false, "use IPv6 only")
+	congestions := transfer.Congestions()
+	f.cfg.Congestion = congestions[0]
+	choice(cmd, &f.cfg.Congestion, "congestion", "C", "congestion control", congestions...)
+	flags.IntVarP(&f.cfg.MSS, "set-mss", "M", 0, "most payload bytes in a segment (default: what path and peer allow)")
+	flags.Var(dscpValue(&f.cfg.DSCP), "dscp", "code point: 0 to 63, or a name such as cs1, af21, ef")
+	flags.Var(timeValue(&f.cfg.ConnectTimeout, time.Millisecond), "connect-timeout", "how long to wait for a connection, in milliseconds or as a duration")
+	flags.Var(timeValue(&f.cfg.Linger, time.Second), "linger", "how long to drain after an interruption, and to await the peer's FIN; in seconds or as a duration")
+}
+
+// dataplaneFlags say how the frames move.
+func (f *sendFlags) dataplaneFlags(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	choice(cmd, &f.cfg.Binding, "binding", "", "code behind the AF_XDP socket", "native", "asavie")
+	choice(cmd, &f.cfg.Attach, "attach", "", "how the XDP program is attached", "auto", "native", "generic")
+	choice(cmd, &f.cfg.Mode, "mode", "", "how the kernel takes frames", "auto", "copy", "zerocopy")
+	flags.IntVar(&f.cfg.Queues, "queues", 0, "RX queues that get a socket, from 0 (default: all of them)")
+	flags.IntVar(&f.cfg.Frames, "frames", 0, "frames in UMEM (default: 32 MiB of payload, and the rings)")
+	flags.IntVar(&f.cfg.Chunk, "chunk", 0, "bytes in a frame, 2048 or 4096 (default: what the MTU needs)")
+	choice(cmd, &f.cfg.Release, "release", "", "when a frame is handed back; all but ack are wrong on purpose", "ack", "completion", "submit", "acked")
+	flags.StringVar(&f.cfg.Pcap, "pcap", "", "write what is sent and received to this pcapng `FILE`")
+}
+
+// outputFlags say what is printed.
+func (f *sendFlags) outputFlags(flags *pflag.FlagSet) {
+	flags.VarP(timeValue(&f.interval, time.Second), "interval", "i", "time between two lines of progress, in seconds or as a duration; 0: none")
+	flags.VarP(timeValue(&f.cfg.Omit, time.Second), "omit", "O", "leave the first seconds out of the rates")
+	flags.StringVar(&f.cfg.Title, "title", "", "put this in front of each line, and into the JSON")
+	flags.BoolVar(&f.asJSON, "json", false, "print one JSON object at the end")
+}
+
+func (f *sendFlags) run(cmd *cobra.Command, std stdio, args []string) error {
+	if err := f.config(cmd, std, args); err != nil {
+		return notStarted(err)
+	}
+	in, release := catch(cmd.Context())
+	defer release()
+	show := newShow(std, f, cmd.Flags().Changed("interval"))
+	f.cfg.Warn, f.cfg.OnBegin, f.cfg.OnSample, f.cfg.OnStream = show.warn, show.begin, show.sample, show.stream
+	if f.cfg.Release != "ack" {
+		show.warn(wrongMode(f.cfg.Release, f.cfg.Rewrite))
+	}
+	report := transfer.Run(in.polite, in.atOnce, f.cfg)
+	if n := in.first.Load(); n != 0 {
+		report.Signal(int(n))
+	}
+	show.end()
+	if err := show.report(&report); err != nil {
+		return failed(err)
+	}
+	return sendVerdict(&report)
+}
+
+// config completes transfer.Config with arguments and with the flags that need a conversion.
+func (f *sendFlags) config(cmd *cobra.Command, std stdio, args []string) (err error) {
+	f.cfg.Target, f.cfg.Stdin, f.cfg.Version = args[0], std.in, version
+	if len(args) == 2 {
+		f.cfg.Path = args[1]
+	}
+	for _, name := range []string{"bytes", "time"} {
+		if flag := cmd.Flags().Lookup(name); flag.Changed && f.cfg.Bytes+int64(f.cfg.Time) == 0 {
+			return fmt.Errorf("-%s %s: must be more than 0", flag.Shorthand, flag.Value)
+		}
+	}
+	if f.source != "" {
+		if f.cfg.Source, err = netip.ParseAddr(f.source); err != nil {
+			return fmt.Errorf("-B %s: give an address of this host: %w", f.source, err)
+		}
+	}
+	f.cfg.Interval = f.interval
+	f.cfg.Parameters = map[string]string{}
+	cmd.Flags().VisitAll(func(flag *pflag.Flag) {
+		if flag.Name != "help" {
+			f.cfg.Parameters[flag.Name] = flag.Value.String()
+		}
+	})
+	return nil
+}
+
+// wrongMode says loudly what is wrong.
+func wrongMode(release string, rewrite bool) string {
+	when := map[string]string{
+		"completion": "as soon as the NIC has completed it, although the peer may not have ACKed it and it may have to be sent again",
+		"submit":     "as soon as it is submitted, as sendfile() returns, although the NIC may not have read it yet",
+		"acked":      "as soon as the peer has ACKed it, although the NIC may still hold another transmission of it",
+	}[release]
+	s := fmt.Sprintf("--release %s is WRONG ON PURPOSE: a frame is handed back %s", release, when)
+	if rewrite {
+		s += "; with --rewrite the receiver may get wrong bytes"
+	}
+	return s + "; exit code 3"
+}
+
+// sendVerdict turns the report's exit code into the program's.
+func sendVerdict(r *transfer.Report) error {
+	if r.ExitCode == 0 {
+		return nil
+	}
+	return &exitError{code: r.ExitCode, err: r.Err}
+}

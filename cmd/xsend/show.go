@@ -1,0 +1,179 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+	"github.com/xsend/xsend/internal/transfer"
+	"github.com/xsend/xsend/internal/units"
+	"golang.org/x/term"
+)
+
+// redraw is how often the progress bar moves.
+const redraw = 100 * time.Millisecond
+
+// show prints what "xsend send" does: progress and remarks to standard error, the result to standard output.
+// On a terminal progress is a bar, elsewhere it is a line per interval.
+type show struct {
+	std    stdio
+	title  string
+	asJSON bool
+	lines  bool
+
+	mu   sync.Mutex
+	bar  *progressbar.ProgressBar // nil without
+	quit chan struct{}
+	done sync.WaitGroup
+}
+
+// newShow decides between bar and lines: an interval that was asked for means lines.
+func newShow(std stdio, f *sendFlags, asked bool) *show {
+	s := &show{std: std, asJSON: f.asJSON, quit: make(chan struct{})}
+	if f.cfg.Title != "" {
+		s.title = f.cfg.Title + ":  "
+	}
+	switch {
+	case f.asJSON:
+	case asked || !isTerminal(std.err):
+		s.lines = true
+	default:
+		f.cfg.Interval = 0
+		s.bar = newBar(std.err)
+	}
+	return s
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+func newBar(w io.Writer) *progressbar.ProgressBar {
+	return progressbar.NewOptions64(-1, progressbar.OptionSetWriter(w), progressbar.OptionShowBytes(true),
+		progressbar.OptionUseIECUnits(true), progressbar.OptionSetWidth(30), progressbar.OptionSetVisibility(false),
+		progressbar.OptionClearOnFinish())
+}
+
+// warn prints a remark on a line of its own.
+func (s *show) warn(text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.bar != nil {
+		_ = s.bar.Clear() // it is drawn again at the next step
+	}
+	fmt.Fprintf(s.std.err, "%sxsend send: %s\n", s.title, text)
+}
+
+// begin starts the bar.
+func (s *show) begin(m *transfer.Meter) {
+	if s.bar == nil {
+		return
+	}
+	s.mu.Lock()
+	progressbar.OptionSetVisibility(true)(s.bar)
+	if total := m.Total(); total > 0 {
+		s.bar.ChangeMax64(total)
+	}
+	s.mu.Unlock()
+	s.done.Go(func() {
+		for {
+			select {
+			case <-s.quit:
+				return
+			case <-time.After(redraw):
+				s.mu.Lock()
+				_ = s.bar.Set64(m.Released())
+				s.mu.Unlock()
+			}
+		}
+	})
+}
+
+// end takes the bar away.
+func (s *show) end() {
+	close(s.quit)
+	s.done.Wait()
+	if s.bar != nil {
+		_ = s.bar.Finish()
+	}
+}
+
+func (s *show) stream(c transfer.Connected) {
+	if !s.lines {
+		return
+	}
+	s.print(fmt.Sprintf("[%3d] %s connected to %s, MSS %d", c.ID, c.Local, c.Remote, c.MSS))
+}
+
+func (s *show) sample(i transfer.Interval) {
+	if !s.lines {
+		return
+	}
+	omitted := ""
+	if i.Omitted {
+		omitted = "  (omitted)"
+	}
+	s.print(fmt.Sprintf("%6.2f-%-6.2f s  %10s  %12s  %d retransmits%s", i.Start, i.End, units.Bytes(i.Bytes), units.BitRate(i.BitsPerSecond), i.Retransmits, omitted))
+}
+
+func (s *show) print(line string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	fmt.Fprintf(s.std.err, "%s%s\n", s.title, line)
+}
+
+// report prints the result: an object, or a few lines for people.
+func (s *show) report(r *transfer.Report) error {
+	if s.asJSON {
+		return printJSON(s.std.out, r)
+	}
+	if !r.Started {
+		return nil
+	}
+	var b strings.Builder
+	for i := range r.Streams {
+		streamLine(&b, &r.Streams[i], len(r.Streams) > 1)
+	}
+	sumLines(&b, r)
+	text := b.String()
+	if s.title != "" {
+		text = s.title + strings.ReplaceAll(strings.TrimSuffix(text, "\n"), "\n", "\n"+s.title) + "\n"
+	}
+	_, err := io.WriteString(s.std.out, text)
+	return err
+}
+
+func streamLine(b *strings.Builder, st *transfer.StreamReport, hashes bool) {
+	fmt.Fprintf(b, "[%3d] %s  %d bytes in %.2f s, %s, %d segments, %d retransmits, rtt %.2f ms", st.ID, st.Remote,
+		st.Bytes, st.Seconds, units.BitRate(st.BitsPerSecond), st.Segments, st.Retransmits, st.RTT/1000)
+	if st.Error != "" {
+		b.WriteString(", failed")
+	}
+	if hashes && st.SHA256 != "" {
+		fmt.Fprintf(b, "  sha256 %s", st.SHA256)
+	}
+	b.WriteByte('\n')
+}
+
+func sumLines(b *strings.Builder, r *transfer.Report) {
+	fmt.Fprintf(b, "sent        %d bytes in %.2f s, %s, CPU %.0f %%\n", r.Bytes, r.Seconds, units.BitRate(r.BitsPerSecond), r.CPU.Total)
+	fmt.Fprintf(b, "dataplane   %s on %s (%s), %s, attach %s, binding %s, release %s, MTU %d, MSS %d\n",
+		r.Mode, r.Start.Interface, r.Start.Driver, "checksum "+r.Checksum, r.Attach, r.Binding, r.Release, r.MTU, r.MSS)
+	fmt.Fprintf(b, "frames      %d, %d free, %d leaked, %d quarantined\n", r.Frames.Total, r.Frames.Free, r.Frames.Leaked, r.Frames.Quarantined)
+	fmt.Fprintf(b, "descriptors %d submitted, %d completed, %d quarantined, %d spurious\n", r.Descs.Submitted, r.Descs.Completed, r.Descs.Quarantined, r.Descs.Spurious)
+	fmt.Fprintf(b, "bytes       %d written, %d released, %d lent while held\n", r.BytesWritten, r.BytesReleased, r.LentWhileHeld)
+	if r.Witnessed {
+		fmt.Fprintf(b, "witness     %d descriptors rewritten in flight\n", r.RewrittenInFlight)
+	}
+	if r.SHA256 != "" {
+		fmt.Fprintf(b, "sha256      %s\n", r.SHA256)
+	}
+	if r.Pcap != nil {
+		fmt.Fprintf(b, "capture     %s, %d packets, %d lost\n", r.Pcap.File, r.Pcap.Packets, r.Pcap.Lost)
+	}
+}

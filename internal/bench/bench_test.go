@@ -1,0 +1,32 @@
+package bench
+
+import (
+	"math"
+	"testing"
+)
+
+func TestMedian(t *testing.T) {
+	for _, c := range []struct {
+		all  []float64
+		want float64
+	}{{nil, 0}, {[]float64{3}, 3}, {[]float64{5, 1, 3}, 3}, {[]float64{4, 1, 3, 2}, 2.5}} {
+		if got := median(c.all); got != c.want {
+			t.Errorf("median(%v) = %v, want %v", c.all, got, c.want)
+		}
+	}
+}
+
+func TestRatiosArePaired(t *testing.T) {
+	var r Result
+	// The machine is twice as fast in the second round: medians across rounds would say something else.
+	for round, factor := range []float64{1, 2, 4} {
+		for name, rate := range map[string]float64{Xsend: 8, Sendfile: 10, Raw: 9} {
+			r.Runs = append(r.Runs, Run{Round: round + 1, Contender: name, BitsPerSecond: rate * factor})
+		}
+	}
+	r.conclude()
+	near := func(got, want float64) bool { return math.Abs(got-want) < 1e-9 }
+	if !near(r.OverSendfile, 0.8) || !near(r.OverRaw, 8.0/9) || !near(r.OverLesser, 8.0/9) || !r.GoalMet || r.Median[Xsend] != 16 {
+		t.Errorf("%+v", r)
+	}
+}

@@ -1,0 +1,46 @@
+package demo
+
+import (
+	"errors"
+	"os"
+	"testing"
+)
+
+func TestTCPCounter(t *testing.T) {
+	const snmp = "Ip: Forwarding\nIp: 1\nTcp: RtoAlgorithm OutSegs OutRsts\nTcp: 1 42 7\nUdp: x\n"
+	for name, want := range map[string]int64{"OutSegs": 42, "OutRsts": 7} {
+		if n, err := tcpCounter(snmp, name); n != want || err != nil {
+			t.Errorf("%s: %d, %v", name, n, err)
+		}
+	}
+	for _, bad := range []string{"", "Tcp: a\n", "Tcp: a\nTcp: 1\n", "Tcp: OutSegs\nTcp: x\n", "Tcp: OutSegs\nTcp:\n"} {
+		if n, err := tcpCounter(bad, "OutSegs"); err == nil {
+			t.Errorf("%q: %d", bad, n)
+		}
+	}
+	text, err := os.ReadFile("/proc/net/snmp")
+	if err != nil {
+		t.Skipf("needs /proc: %v", err)
+	}
+	if _, err := tcpCounter(string(text), "OutSegs"); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestProof(t *testing.T) {
+	good := Result{Bytes: 5, ReceivedBytes: 5, SHA256: "aa", Received: "aa", Packets: 7}
+	if err := good.prove(); err != nil {
+		t.Error(err)
+	}
+	for name, spoil := range map[string]func(*Result){
+		"hash":     func(r *Result) { r.Received = "bb" },
+		"length":   func(r *Result) { r.ReceivedBytes = 4 },
+		"kernel":   func(r *Result) { r.KernelOutSegs = 1 },
+		"no frame": func(r *Result) { r.Packets = 0 },
+	} {
+		r := good
+		if spoil(&r); !errors.Is(r.prove(), ErrProof) {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+}
