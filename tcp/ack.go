@@ -19,13 +19,14 @@ type ackEvent struct {
 	acked     int // sequence numbers newly covered by the cumulative ACK
 	delivered int // those plus newly SACKed, each counted once
 	rtt       Duration
-	prior     int // bytes in flight before it
+	ambiguous bool // it covers a retransmission: what it answers, and so its time, is not known
+	prior     int  // bytes in flight before it
 }
 
 // sample takes the round-trip time of a segment that was sent only once (Karn,
 // https://www.rfc-editor.org/rfc/rfc6298#section-3): of the oldest that this ACK covers.
 func (ev *ackEvent) sample(now Time, s *slot) {
-	if s.xmits == 1 && ev.rtt == 0 {
+	if s.xmits == 1 && ev.rtt == 0 && !s.has(slotReneged) {
 		ev.rtt = max(now-s.sent, 1)
 	}
 }
@@ -53,7 +54,7 @@ func (c *Conn) receiveAck(now Time, seg *wire.Segment) bool {
 	case !c.sackOK && !moved && seg.Len() == 0 && c.outstanding():
 		c.recovery.dupAcks++
 	}
-	if ev.rtt > 0 {
+	if ev.rtt > 0 && !ev.ambiguous {
 		c.rtt.sample(ev.rtt)
 	}
 	c.recover(now, &ev)
@@ -93,6 +94,7 @@ func (c *Conn) cumulative(now Time, ack Seq, ev *ackEvent) {
 		if !s.has(slotSACKed) {
 			ev.delivered += s.seqLen()
 			ev.sample(now, s)
+			ev.ambiguous = ev.ambiguous || s.xmits > 1
 			c.rack.delivered(now, s, ev.echo)
 		}
 		c.dropSlot(i)

@@ -158,13 +158,10 @@ func (c *Conn) SetMTU(mtu int) {
 // False, and nothing happened: no room, or the connection does not take data any
 // more; the caller then drops the hold.
 func (c *Conn) Queue(f umem.Frame, off, n int) bool {
-	if !c.state.maySend() || c.finQueue || n <= 0 {
+	if !c.state.maySend() || c.finQueue || n <= 0 || c.q.room() == 0 {
 		return false
 	}
 	i := c.q.take()
-	if i == none {
-		return false
-	}
 	s := &c.q.slots[i]
 	s.seq, s.length = c.sndEnd, uint32(n)
 	s.spans[0] = span{frame: f, off: uint32(off), length: uint32(n)}
@@ -192,10 +189,10 @@ func (c *Conn) CloseWrite(now Time) {
 
 // queueFIN gives the FIN a slot of its own: it is retransmitted like data.
 func (c *Conn) queueFIN() {
-	i := c.q.take()
-	if i == none {
+	if c.q.nfree <= headReserve {
 		return // room comes with the next ACK, which tries again
 	}
+	i := c.q.take()
 	s := &c.q.slots[i]
 	s.seq, s.flags = c.sndEnd, slotFIN
 	c.q.push(i)
@@ -238,9 +235,7 @@ func (c *Conn) dropSlot(i int32) {
 	for k := range s.nspans {
 		c.pool.Drop(s.spans[k].frame)
 	}
-	if s.tail != umem.NoFrame {
-		c.pool.Drop(s.tail)
-	}
+	c.dropTail(s)
 	if s.has(slotSACKed) {
 		c.rack.sacked--
 	}

@@ -5,10 +5,10 @@ import "github.com/xsend/xsend/umem"
 // cut leaves the first n payload bytes in slot i and puts the rest into a slot of
 // its own right behind. A segment may be cut at any byte, as long as the kernel
 // holds none of its transmissions; false, and nothing happened, otherwise or when
-// there is no slot left.
+// there is no slot left. The last one is for the head of the queue.
 func (c *Conn) cut(i int32, n int) bool {
 	s := &c.q.slots[i]
-	if s.out > 0 || n <= 0 || n >= int(s.length) {
+	if s.out > 0 || n <= 0 || n >= int(s.length) || i != c.q.head && c.q.nfree <= headReserve {
 		return false
 	}
 	j := c.q.take()
@@ -22,6 +22,7 @@ func (c *Conn) cut(i int32, n int) bool {
 	}
 	c.divide(s, r, n)
 	r.xmits, r.sent, r.first = s.xmits, s.sent, s.first
+	r.flags |= s.flags & slotReneged
 	s.flags &^= slotSummed
 	c.q.insertAfter(i, j)
 	if lost {

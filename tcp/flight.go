@@ -69,6 +69,7 @@ func (c *Conn) leaveFlight(i int32) {
 // markLost moves slot i from the flight to those to be sent again.
 func (c *Conn) markLost(i int32) {
 	c.leaveFlight(i)
+	c.dropTail(&c.q.slots[i])
 	c.q.slots[i].flags |= slotLost
 	c.rack.lost.add(c.q.slots, i, c.rack.lost.newest)
 	c.stats.Lost++

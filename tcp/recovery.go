@@ -92,7 +92,9 @@ func (c *Conn) enterLoss(now Time) {
 func (c *Conn) forgetSACKs() {
 	c.stats.Reneged++
 	for i := c.q.head; i != none && i != c.q.fresh; i = c.q.slots[i].next {
-		c.q.slots[i].flags &^= slotSACKed
+		if s := &c.q.slots[i]; s.has(slotSACKed) {
+			s.flags = s.flags&^slotSACKed | slotReneged
+		}
 	}
 	c.rack.sacked, c.rack.sackHint = 0, Ref{}
 }

@@ -34,6 +34,7 @@ func (c *Conn) sackRange(now Time, from, to Seq, ev *ackEvent) {
 			continue
 		}
 		c.leaveFlight(i)
+		c.dropTail(s)
 		s.flags |= slotSACKed
 		c.rack.sacked++
 		ev.delivered += s.seqLen()

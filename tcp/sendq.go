@@ -26,6 +26,7 @@ const (
 	slotSACKed                         // the peer says that it has it; it may still renege
 	slotSummed                         // sum is that of the payload
 	slotDeferred                       // counted already as not sent because the kernel still held it
+	slotReneged                        // the peer took its SACK back: when it arrived is not known
 )
 
 // slot is one segment of the send queue: from commit (not sent yet) to the
@@ -83,8 +84,13 @@ func (q *sendQueue) init(n int) {
 	q.nfree = n
 }
 
-// cutReserve is the slots that Queue leaves for cuts and the FIN.
-const cutReserve = 8
+const (
+	// cutReserve is the slots that Queue leaves for cuts and the FIN.
+	cutReserve = 8
+	// headReserve is those among them that only a cut of the first segment may have:
+	// whatever else waits for a slot, the ACK of that one brings some.
+	headReserve = 1
+)
 
 func (q *sendQueue) room() int { return max(0, q.nfree-cutReserve) }
 

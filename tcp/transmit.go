@@ -54,8 +54,9 @@ func (c *Conn) resendLost(now Time, out []Tx) int {
 			c.waitPace(now)
 			break
 		}
-		if !c.fit(i) {
-			break
+		if !c.fit(i) { // no slot for a cut: one is kept for the first segment, which may come later
+			i = next
+			continue
 		}
 		next = s.newer // a cut put the rest there
 		if !c.emitSlot(now, i, &out[n]) {
@@ -195,6 +196,9 @@ func (c *Conn) noteSent(now Time, i int32) {
 	}
 }
 
+// controlFrames are left in the reserve by copies of payload, for ACKs, FINs and resets.
+const controlFrames = 4
+
 // packetFrame is the frame that slot s is sent from, and where its payload starts
 // in it. Only a range that starts where a frame's payload starts has room for the
 // headers before it; everything else is copied once, into a frame of the reserve.
@@ -204,6 +208,10 @@ func (c *Conn) packetFrame(s *slot) (umem.Frame, int, bool) {
 		return s.tail, Headroom, true
 	case s.nspans == 1 && s.spans[0].off == Headroom:
 		return s.spans[0].frame, Headroom, true
+	}
+	if s.nspans > 0 && c.pool.Free() <= controlFrames {
+		c.stats.NoFrame++
+		return umem.NoFrame, 0, false
 	}
 	f, ok := c.pool.Alloc()
 	if !ok {
@@ -228,6 +236,16 @@ func (c *Conn) copyTail(s *slot, f umem.Frame) {
 	c.pool.Hold(f)
 	s.tail = f
 	c.stats.Splits++
+}
+
+// dropTail gives up the copy that slot s was sent from. Only what is in flight keeps
+// one: copies that wait behind a hole, or for their turn to be sent again, would use
+// up the frames that filling the hole needs.
+func (c *Conn) dropTail(s *slot) {
+	if s.tail != umem.NoFrame {
+		c.pool.Drop(s.tail)
+		s.tail = umem.NoFrame
+	}
 }
 
 // put writes the headers and fills in the descriptor.

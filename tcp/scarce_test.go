@@ -1,0 +1,132 @@
+package tcp
+
+import (
+	"testing"
+
+	"github.com/xsend/xsend/internal/wire"
+)
+
+// What runs out - frames for copies, slots for cuts - and what is not known - when a
+// segment that was sent twice arrived - was found by seeds of the simulator.
+
+func (h *harness) pathMTU(mtu int) {
+	h.t.Helper()
+	h.c.ReceiveICMP(h.now, &wire.ICMPError{Flow: testFlow, Seq: uint32(h.c.sndUna), Type: 3, Code: 4, MTU: uint32(mtu)})
+	h.transmit()
+}
+
+// A copy is kept while it is in flight and no longer: copies behind a hole must not
+// use up the frames that the hole needs.
+func TestCopiesAreKeptInFlightOnly(t *testing.T) {
+	h := established(t, nil)
+	h.write(3 * mss)
+	free := h.pool.Free()
+	h.pathMTU(1280)
+	small := 1280 - 52
+	h.out = nil
+	if got := h.pool.Free(); got != free-3 {
+		t.Fatalf("%d frames for three copies in flight", free-got)
+	}
+	h.ack(0, [2]int{small, mss}, [2]int{mss + small, 2 * mss}) // two of the tails arrive
+	h.out = nil
+	if got := h.pool.Free(); got != free-1 {
+		t.Fatalf("%d frames for one copy in flight", free-got)
+	}
+	h.advance(250 * Millisecond) // the timeout: everything else is lost
+	h.out = nil
+	if got := h.pool.Free(); got != free {
+		t.Fatalf("%d frames for no copy in flight", free-got)
+	}
+	h.ack(3 * mss)
+}
+
+// Copies leave frames for ACKs: a peer that gets none would go on for ever.
+func TestCopiesLeaveFramesForControl(t *testing.T) {
+	h := established(t, nil)
+	h.write(3 * mss)
+	h.out = nil
+	for h.pool.Free() > controlFrames {
+		if _, ok := h.pool.Alloc(); !ok {
+			t.Fatal("no frame")
+		}
+	}
+	h.pathMTU(1280)
+	h.want(1, 1280-52, wire.FlagACK) // this goes in place
+	h.wantNothing()
+	seg := h.segment(wire.FlagACK, 0)
+	seg.PayloadLen = 10
+	h.inject(seg)
+	h.want(3*mss+1, 0, wire.FlagACK)
+	if h.c.Stats().NoFrame == 0 {
+		t.Fatal("frames were there")
+	}
+}
+
+// Queue leaves slots for cuts, and the last one is for the first segment.
+func TestSlotsForCutsAreKept(t *testing.T) {
+	h := established(t, func(c *Config, _ *harness) { c.SendSlots = 12 })
+	n := 0
+	for ; h.c.Room() > 0; n++ {
+		h.writeFrame(Headroom, mss)
+	}
+	f, _ := h.pool.Lend()
+	h.pool.Commit(f)
+	if n != 12-cutReserve || h.c.Queue(f, Headroom, mss) {
+		t.Fatalf("%d commits had room, or there was room for one more", n)
+	}
+	h.pool.Drop(f)
+	h.transmit()
+	h.out = nil
+	h.pathMTU(minMTU)
+	for una, tries := 0, 0; una < n*mss; tries++ {
+		if tries > 100 {
+			t.Fatalf("stuck: %+v", h.c.Stats())
+		}
+		for _, s := range h.out { // what comes in order is ACKed
+			if at := int(Seq(s.seg.Seq).Sub(testISS)) - 1; at <= una {
+				una = max(una, at+len(s.payload))
+			}
+		}
+		h.out = nil
+		h.ack(una)
+		h.advance(300 * Millisecond)
+	}
+	h.out = nil
+}
+
+// An ACK that covers a retransmission says nothing about the round-trip time, not even
+// that of segments behind it that were sent once: they waited for it
+// (https://www.rfc-editor.org/rfc/rfc6298#section-3).
+func TestRepairIsNoRoundTrip(t *testing.T) {
+	h := established(t, nil)
+	h.write(4 * mss)
+	h.wantData(0, 4*mss)
+	before := h.c.Stats().SRTT
+	h.advance(250 * Millisecond)
+	h.want(1, mss, wire.FlagACK)
+	h.ack(4 * mss)
+	if st := h.c.Stats(); st.SRTT != before {
+		t.Fatalf("SRTT %d us, was %d us", st.SRTT/Microsecond, before/Microsecond)
+	}
+}
+
+// Nor does the second SACK of what the peer is believed to have thrown away.
+func TestRenegingIsNoRoundTrip(t *testing.T) {
+	h := established(t, nil)
+	h.write(3 * mss)
+	h.wantData(0, 3*mss)
+	h.advance(Millisecond)
+	h.ack(0, [2]int{mss, 3 * mss})
+	h.advance(10 * Millisecond)
+	h.want(1, mss, wire.FlagACK)
+	before := h.c.Stats().SRTT
+	h.ack(mss)                   // and nothing of what it SACKed
+	h.advance(250 * Millisecond) // the timeout: believed to have reneged
+	h.want(mss+1, mss, wire.FlagACK)
+	h.ack(mss, [2]int{2 * mss, 3 * mss}) // it had not
+	if st := h.c.Stats(); st.Reneged != 1 || st.SRTT != before {
+		t.Fatalf("reneged %d, SRTT %d us, was %d us", st.Reneged, st.SRTT/Microsecond, before/Microsecond)
+	}
+	h.out = nil
+	h.ack(3 * mss)
+}
