@@ -13,11 +13,12 @@ import (
 // BenchmarkVeth is goodput over veth to a kernel receiver that only counts; the
 // writer fills nothing.
 func BenchmarkVeth(b *testing.B) {
-	r := newRig(b, lab.Config{}, func(c *sink.Config) { c.SkipHash = true; c.ReadSize = 1 << 20 })
+	r := newRig(b, lab.Config{})
+	rc := r.receive(func(c *sink.Config) { c.SkipHash = true; c.ReadSize = 1 << 20 })
 	s := r.open(session.Config{})
 	ctx, cancel := context.WithTimeout(b.Context(), time.Minute)
 	defer cancel()
-	c, err := s.Dial(ctx, session.DialConfig{Remote: r.addr})
+	c, err := s.Dial(ctx, session.DialConfig{Remote: rc.addr})
 	if err != nil {
 		b.Fatal(err)
 	}

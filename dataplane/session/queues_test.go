@@ -14,19 +14,24 @@ import (
 // works, and what arrives elsewhere is handed over.
 func TestQueuesAnswersAnywhere(t *testing.T) {
 	const conns = 6
-	r := newRig(t, lab.Config{Queues: 4}, func(c *sink.Config) { c.Count = conns })
+	r := newRig(t, lab.Config{Queues: 4})
+	rc := r.receive(func(c *sink.Config) { c.Count = conns })
 	s := r.open(session.Config{Writers: conns})
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	var want string // the same for all
 	for range conns {
-		c, err := s.Dial(ctx, session.DialConfig{Remote: r.addr})
+		c, err := s.Dial(ctx, session.DialConfig{Remote: rc.addr})
 		if err != nil {
 			t.Fatal(err)
 		}
-		want = send(t, c, 1<<20)
+		p := payload(1, 1<<20)
+		want = sumOf(p)
+		if err := write(ctx, c, p); err != nil {
+			t.Fatal(err)
+		}
 	}
-	for res := range r.result {
+	for res := range rc.results {
 		if res.Bytes != 1<<20 || res.SHA256 != want {
 			t.Errorf("%+v", res)
 		}

@@ -1,0 +1,5 @@
+package session_test
+
+const childEnv = "XSEND_SESSION_TEST_CHILD"
+
+func childMain(args string) int { return 2 }
