@@ -169,3 +169,34 @@ func TestWrongModeNeedsResum(t *testing.T) {
 		t.Fatal("accepted")
 	}
 }
+
+// TestSameFrameAgainAndAgain: a writer that commits one byte at a time gets the same
+// frame back at once; the ledger's counts must not overflow.
+func TestSameFrameAgainAndAgain(t *testing.T) {
+	g := newRig(t, 64, func(c *Config) { c.Release = ReleaseSubmit })
+	w := g.writer(0)
+	cfg := g.config()
+	cfg.SendSlots, cfg.InitialCwnd = 16384, 40
+	s, err := g.p.Open(g.now, w, cfg)
+	must(t, err)
+	g.until("established", s.Established)
+	g.peer.mute = true
+	most := 0
+	var out [64]Release
+	for range 20000 {
+		if b, ok := w.Reserve(s); ok {
+			w.Commit(s, b, 1, 0)
+		}
+		g.p.Notify(g.p.Step(g.now) == 0)
+		g.now += tcp.Microsecond
+		n := w.Releases(out[:])
+		for _, r := range out[:n] {
+			most = max(most, g.pool.InTCP(r.Frame))
+		}
+	}
+	if most < mostHolds || most > mostHolds+1 {
+		t.Fatalf("at most %d holds on a frame that was handed back, wanted to see %d", most, mostHolds)
+	}
+	g.peer.mute = false
+	g.finish()
+}

@@ -127,10 +127,11 @@ func New(cfg Config) (*Poller, error) {
 	p.ready.init(cfg.MaxStreams)
 	p.deadlines.init(cfg.MaxStreams)
 	p.running.init(&cfg)
+	reserve := p.pool.Free() - p.pool.Lendable()
 	p.refill()
 	p.lendable = p.pool.Lendable()
 	if p.filled < p.rxFrames || p.lendable < minBudget {
-		return nil, p.tooSmall()
+		return nil, p.tooSmall(reserve)
 	}
 	p.reshare()
 	if p.directory = cfg.Directory; p.directory != nil {
@@ -139,11 +140,9 @@ func New(cfg Config) (*Poller, error) {
 	return p, nil
 }
 
-func (p *Poller) tooSmall() error {
-	n, free := p.pool.Len(), p.pool.Lendable()
-	reserve := p.pool.Free() - free
+func (p *Poller) tooSmall(reserve int) error {
 	return fmt.Errorf("dataplane: queue %d: %w: %d frames, but %d to receive into, the engine's reserve of %d and %d to send from make %d",
-		p.caps.Queue, umem.ErrTooSmall, n, p.rxFrames, reserve, minBudget, p.rxFrames+reserve+minBudget)
+		p.caps.Queue, umem.ErrTooSmall, p.pool.Len(), p.rxFrames, reserve, minBudget, p.rxFrames+reserve+minBudget)
 }
 
 func (c *Config) validate() error {

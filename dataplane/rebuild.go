@@ -1,7 +1,6 @@
 package dataplane
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/xsend/xsend/tcp"
@@ -101,7 +100,7 @@ func (p *Poller) ground(now tcp.Time) {
 
 // fail ends every stream: the queue cannot be had again.
 func (p *Poller) fail(now tcp.Time, err error) error {
-	p.failed = fmt.Errorf("queue %d: %w: %w", p.caps.Queue, ErrQueueDead, errors.Join(p.dead, err))
+	p.failed = fmt.Errorf("queue %d: %w: %w; opening it again: %w", p.caps.Queue, ErrQueueDead, p.dead, err)
 	p.rebuild.at = tcp.Never
 	p.ground(now)
 	for _, s := range p.deadlines.heap {

@@ -106,9 +106,17 @@ func (p *Poller) acked(now tcp.Time, f umem.Frame) {
 	}
 }
 
+// mostHolds is the holds on a frame beyond which even a wrong mode waits: they are
+// counted in 16 bits, and a writer that gets the same frame again and again adds one
+// each time.
+const mostHolds = 1 << 12
+
 // releaseEarly is what the wrong modes do: the frame is held, and its writer is told
 // that it is not.
 func (p *Poller) releaseEarly(f umem.Frame) {
+	if p.pool.InTCP(f) > mostHolds || p.pool.InKernel(f) > mostHolds {
+		return
+	}
 	p.pool.LendEarly(f)
 	p.counters.LentWhileHeld += uint64(p.records[p.pool.Index(f)].length)
 	p.release(f, true)

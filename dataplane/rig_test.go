@@ -114,7 +114,7 @@ func (g *rig) until(what string, cond func() bool) {
 // check proves what holds after every step.
 func (g *rig) check() {
 	g.Helper()
-	if _, err := g.pool.Audit(); err != nil {
+	if _, err := g.p.Audit(); err != nil {
 		g.Fatal(err)
 	}
 	c := g.p.CountersNow()

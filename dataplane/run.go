@@ -13,7 +13,8 @@ import (
 
 const (
 	// busyWait is how long an idle poller looks again before it sleeps, after it had
-	// work: a sleep and the wakeup cost more than the next ACK takes to come.
+	// work: a sleep and the wakeup cost more than the next ACK takes to come. It yields
+	// each time, so that writers who share the CPU get it before the thread blocks.
 	busyWait = 40 * tcp.Microsecond
 	// longestWait is the longest sleep while descriptors are out: nothing wakes a
 	// sleeper for a completion.
@@ -75,6 +76,8 @@ func (p *Poller) loop() tcp.Time {
 			busy = now
 		case now-busy < busyWait:
 			runtime.Gosched()
+		case p.unsent > 0 && !p.down:
+			runtime.Gosched() // the kernel has to be kicked on
 		default:
 			p.sleep(now)
 		}
@@ -91,13 +94,8 @@ func (p *Poller) revive(now tcp.Time) {
 	}
 }
 
-// sleep waits for packets, writers or the next deadline. It yields first, so that
-// writers who share the CPU get it before the thread blocks.
+// sleep waits for packets, writers or the next deadline.
 func (p *Poller) sleep(now tcp.Time) {
-	runtime.Gosched()
-	if p.unsent > 0 && !p.down {
-		return // the kernel has to be kicked on
-	}
 	d := longestIdle
 	if p.flights.out > 0 {
 		d = longestWait
