@@ -39,3 +39,11 @@ func (p Pattern) Wrong(b []byte, off uint64) (n int) {
 	}
 	return n
 }
+
+// firstWrong is where in b the first wrong byte is.
+func (p Pattern) firstWrong(b []byte, off uint64) (i int64) {
+	for p.Wrong(b[i:i+1], off+uint64(i)) == 0 {
+		i++
+	}
+	return i
+}

@@ -76,7 +76,7 @@ func (c *PeerConn) deliver(b []byte) {
 	cfg := c.cfg
 	if n := c.promise.Wrong(b, uint64(c.received)); n > 0 {
 		if c.wrong == 0 {
-			c.firstWrong = c.received
+			c.firstWrong = c.received + c.promise.firstWrong(b, uint64(c.received))
 		}
 		c.wrong += int64(n)
 	}

@@ -90,6 +90,8 @@ func ordinary(seed uint64, r *rand.Rand) Trial {
 		Peer: PeerConfig{Scale: uint8(r.IntN(8)), Buffer: 65535 << r.IntN(3)},
 		Lag:  tcp.Duration(r.IntN(50)) * us,
 		IPv6: r.IntN(4) == 0,
+		// Counting everything anew takes half the time: each pass with one seed in four.
+		Audit: []int{1, 5, 7, 11}[seed%4],
 	}
 	if r.IntN(4) == 0 {
 		t.Commit = 1 + r.IntN(1448)

@@ -1,0 +1,92 @@
+package simnet
+
+import (
+	"bufio"
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/xsend/xsend/tcp"
+)
+
+var update = flag.Bool("simnet.update", false, "write the table of goodput anew")
+
+const goodputFile = "testdata/goodput.txt"
+
+// goodputCell is a path of 100 Mbit/s with a queue of one bandwidth-delay product
+// (at least 32 packets), loss in 1/1000, round-trip time in ms.
+type goodputCell struct{ loss, rtt int }
+
+func (c goodputCell) trial(seed uint64) Trial {
+	const rate = 100e6 / 8
+	return Trial{
+		Seed: seed, Bytes: 1 << 20, Frames: 2048, Audit: 64,
+		Forward: LinkConfig{Rate: rate, Delay: tcp.Duration(c.rtt) * ms / 2, Queue: max(32, rate*c.rtt/1000/1500), Loss: float64(c.loss) / 1000},
+		Back:    LinkConfig{Rate: rate, Delay: tcp.Duration(c.rtt) * ms / 2},
+		Kernel:  KernelConfig{Ring: 512, Budget: 512, Read: [2]tcp.Duration{2 * us, 10 * us}, Complete: [2]tcp.Duration{2 * us, 20 * us}},
+		Peer:    PeerConfig{Buffer: 4 << 20, Scale: 7},
+	}
+}
+
+// goodput is kbit/s from the SYN to the ACK of the last byte, over several seeds.
+func (c goodputCell) goodput(t *testing.T) int {
+	const n = 6
+	var total tcp.Time
+	for seed := range uint64(n) {
+		r, err := c.trial(seed + 1).Do()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Complete(); err != nil {
+			t.Fatal(err)
+		}
+		total += r.Streams[0].Sent - tcp.Second
+	}
+	return int(int64(n<<20) * 8 * int64(ms) / int64(total))
+}
+
+// The table is what the engine makes of loss and distance. A cell that falls by more
+// than a tenth is a regression; one that rises is a reason to write the table anew.
+func TestGoodputTable(t *testing.T) {
+	var out strings.Builder
+	fmt.Fprintf(&out, "# 1 MiB over 100 Mbit/s, kbit/s; go test ./internal/simnet -run Goodput -simnet.update\n# loss/1000 rtt/ms kbit/s\n")
+	golden := readGoodput(t)
+	for _, rtt := range []int{1, 10, 50} {
+		for _, loss := range []int{0, 1, 10, 50} {
+			c := goodputCell{loss, rtt}
+			got := c.goodput(t)
+			fmt.Fprintf(&out, "%d %d %d\n", loss, rtt, got)
+			if want := golden[c]; !*update && got < want*9/10 {
+				t.Errorf("loss %d/1000, RTT %d ms: %d kbit/s, the table says %d", loss, rtt, got, want)
+			}
+		}
+	}
+	t.Log("\n" + out.String())
+	if *update {
+		if err := os.WriteFile(goodputFile, []byte(out.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func readGoodput(t *testing.T) map[goodputCell]int {
+	table := map[goodputCell]int{}
+	f, err := os.Open(goodputFile)
+	if err != nil {
+		if *update {
+			return table
+		}
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for s := bufio.NewScanner(f); s.Scan(); {
+		var c goodputCell
+		var v int
+		if n, _ := fmt.Sscan(s.Text(), &c.loss, &c.rtt, &v); n == 3 {
+			table[c] = v
+		}
+	}
+	return table
+}
