@@ -106,26 +106,23 @@ func (p *Poller) end(now tcp.Time) {
 	close(p.stopped)
 }
 
-func (r *running) hasStopped() bool {
-	select {
-	case <-r.stopped:
-		return true
-	default:
-		return false
-	}
-}
-
 // Dial opens a stream and waits until it is established. Any goroutine may call it
 // while Run runs. The error is that of Open or WaitEstablished; then nothing is left
 // open.
 func (p *Poller) Dial(ctx context.Context, w *Writer, cfg tcp.Config) (*Stream, error) {
 	var s *Stream
 	var failed error
-	if err := p.Do(ctx, func(now tcp.Time) {
+	err := p.Do(ctx, func(now tcp.Time) {
 		if failed = context.Cause(ctx); failed == nil { // the caller may be gone
 			s, failed = p.Open(now, w, cfg)
 		}
-	}); err != nil {
+	})
+	if err != nil {
+		p.enqueue(func(now tcp.Time) {
+			if s != nil { // it went between the two
+				p.Abort(now, s)
+			}
+		})
 		return nil, fmt.Errorf("open %v: %w", cfg.Flow.RemoteAddr(), err)
 	}
 	if failed != nil {

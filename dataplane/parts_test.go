@@ -224,3 +224,45 @@ func TestOpenRefuses(t *testing.T) {
 	g.until("over", s.Home)
 	g.finish()
 }
+
+// TestOtherQueue: every answer arrives on the other poller's queue, and reaches its
+// connection; what there is no room for is dropped and counted.
+func TestOtherQueue(t *testing.T) {
+	d := new(Directory)
+	a := newRig(t, 128, func(c *Config) { c.Directory = d })
+	b := newRig(t, 128, func(c *Config) { c.Directory = d })
+	a.peer.send = func(packet []byte) { b.port.deliver(packet) }
+	w := a.writer(0)
+	s, err := a.p.Open(a.now, w, a.config())
+	must(t, err)
+	c := newSource(1, w, s, 1<<20)
+	b.now = a.now
+	a.until("done", func() bool {
+		b.step()
+		b.now = a.now
+		drain(t, w, c)
+		if s.Established() {
+			c.push()
+		}
+		return s.SendClosed() && len(c.pending) == 0
+	})
+	ka, kb := a.p.CountersNow(), b.p.CountersNow()
+	if ka.RxOtherQueue == 0 || ka.RxPackets != 0 || kb.RxPackets != ka.RxOtherQueue+kb.RxStrayLost || kb.RxUnknown != 0 {
+		t.Fatalf("%+v\n%+v", ka, kb)
+	}
+	for range 2 * strayRing {
+		a.peer.reply(a.peer.flows[s.flow], 0, 0, nil)
+		b.step()
+	}
+	if k := b.p.CountersNow(); k.RxStrayLost == 0 {
+		t.Fatalf("%+v", k)
+	}
+	a.until("home", s.Home)
+	a.peer.reply(a.peer.flows[s.flow], 0, 0, nil)
+	b.step()
+	if k := b.p.CountersNow(); k.RxUnknown != 1 {
+		t.Fatalf("a flow that is over is still somebody's: %+v", k)
+	}
+	a.finish()
+	b.finish()
+}

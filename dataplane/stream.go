@@ -2,6 +2,7 @@ package dataplane
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 
@@ -167,12 +168,12 @@ func (s *Stream) SetMTU(ctx context.Context, mtu int) error {
 // the last one.
 func (s *Stream) Stats(ctx context.Context) (tcp.Stats, error) {
 	var st tcp.Stats
-	if err := s.poller.Do(ctx, func(tcp.Time) { st = s.conn.Stats() }); err == nil {
-		return st, nil
-	} else if !s.poller.hasStopped() {
-		return tcp.Stats{}, err
+	err := s.poller.Do(ctx, func(tcp.Time) { st = s.conn.Stats() })
+	if errors.Is(err, ErrStopped) {
+		<-s.poller.stopped
+		return s.conn.Stats(), nil
 	}
-	return s.conn.Stats(), nil
+	return st, err
 }
 
 // StatsNow is Stats for the poller's goroutine.
