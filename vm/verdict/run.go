@@ -83,10 +83,6 @@ func (r run) String() string {
 
 // load reads all runs of a folder.
 func load(dir string) ([]run, error) {
-	sum, err := os.ReadFile(filepath.Join(dir, "sha256"))
-	if err != nil {
-		return nil, err
-	}
 	list, err := os.Open(filepath.Join(dir, "runs"))
 	if err != nil {
 		return nil, err
@@ -94,7 +90,7 @@ func load(dir string) ([]run, error) {
 	defer list.Close()
 	var runs []run
 	for lines := bufio.NewScanner(list); lines.Scan(); {
-		r := run{want: strings.TrimSpace(string(sum))}
+		var r run
 		if _, err := fmt.Sscan(lines.Text(), &r.name, &r.port, &r.expect); err != nil {
 			return nil, fmt.Errorf("read runs: line %q: %w", lines.Text(), err)
 		}
@@ -112,7 +108,12 @@ func load(dir string) ([]run, error) {
 	return runs, nil
 }
 
-func (r *run) load(dir string) (err error) {
+func (r *run) load(dir string) error {
+	sum, err := os.ReadFile(filepath.Join(dir, r.name+".sha256"))
+	if err != nil {
+		return err
+	}
+	r.want = strings.TrimSpace(string(sum))
 	if r.send, err = readReport(filepath.Join(dir, r.name+".send.json")); err != nil {
 		return err
 	}

@@ -51,7 +51,7 @@ func (g *guest) leave(t *testing.T, expect string) string {
 		return text
 	}
 	write("runs", fmt.Appendf(nil, "one %d %s\n", capturetest.SinkPort, expect))
-	write("sha256", fmt.Appendf(nil, "%x\n", sha256.Sum256(g.file)))
+	write("one.sha256", fmt.Appendf(nil, "%x\n", sha256.Sum256(g.file)))
 	write("one.send.json", object(g.send))
 	write("one.sink.json", object(g.sink))
 	write("wire.pcap", g.wire(t))
@@ -125,7 +125,7 @@ func TestIncompleteFolders(t *testing.T) {
 		"empty report":   func(dir string) error { return os.Truncate(filepath.Join(dir, "one.sink.json"), 0) },
 		"no capture":     func(dir string) error { return os.Remove(filepath.Join(dir, "wire.pcap")) },
 		"no runs":        func(dir string) error { return os.Truncate(filepath.Join(dir, "runs"), 0) },
-		"no file's hash": func(dir string) error { return os.Remove(filepath.Join(dir, "sha256")) },
+		"no file's hash": func(dir string) error { return os.Remove(filepath.Join(dir, "one.sha256")) },
 		"odd expectation": func(dir string) error {
 			return os.WriteFile(filepath.Join(dir, "runs"), []byte("one 5001 splendid\n"), 0o600)
 		},
