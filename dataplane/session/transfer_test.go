@@ -20,6 +20,9 @@ func everyWay(t *testing.T, name string, tr trial) {
 				t.Parallel()
 				o := tr.run(t)
 				o.right(t, tr)
+				if tr.check != nil {
+					tr.check(t, o)
+				}
 				t.Logf("%.1f s, %.2f Gbit/s; %d late; %+v", o.seconds, float64(tr.bytes*max(1, tr.conns))*8/o.seconds/1e9, o.late.HandedOn, o.stats[0])
 			})
 		}

@@ -30,9 +30,11 @@ type trial struct {
 	round   int // frames in a round of the writer's; 0 = it streams
 	late    bool
 	mutant  func(dataplane.Port) dataplane.Port // around the late port
+	before  func(*rig)                          // the sink listens
 	// during is called once the first connection has sent a tenth; the transfer goes
 	// on meanwhile.
 	during func(*rig, *session.Session)
+	check  func(*testing.T, outcome) // that what was to happen did
 }
 
 // outcome is what a trial left.
@@ -70,6 +72,9 @@ func (tr trial) run(t *testing.T) outcome {
 	r := newRig(t, tr.lab)
 	r.v6 = tr.v6
 	tr.conns = max(1, tr.conns)
+	if tr.before != nil {
+		tr.before(r)
+	}
 	rc := r.receive(func(c *sink.Config) {
 		c.Count = tr.conns
 		if tr.sink != nil {
