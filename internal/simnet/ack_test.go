@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/xsend/xsend/tcp"
+	"github.com/xsend/xsend/umem"
 )
 
 var (
@@ -26,11 +27,18 @@ func TestReleaseOnAckAndCompletion(t *testing.T) {
 }
 
 func (s *scenario) run(t *testing.T, n int) {
+	region, err := umem.Map(umem.Config{Frames: regionFrames, ChunkSize: 2048})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer region.Close() //nolint:errcheck // memory only
 	var sum tally
 	var longest tcp.Time
 	slowest := uint64(0)
 	for seed := *first; seed < *first+uint64(n); seed++ {
-		r, err := s.trial(seed).Do()
+		trial := s.trial(seed)
+		trial.Region = region
+		r, err := trial.Do()
 		if err != nil {
 			t.Errorf("%s: %v", s.name, err)
 			continue

@@ -23,10 +23,11 @@ type Trial struct {
 	Release dataplane.ReleaseMode
 	Rewrite bool // overwrite each frame with a marker the moment it is handed back
 
-	Streams int // 0 = 1
-	Bytes   int // in each stream
-	Commit  int // most bytes in a commit; 0 = a full segment
-	Frames  int // 0 = 192
+	Streams int          // 0 = 1
+	Bytes   int          // in each stream
+	Commit  int          // most bytes in a commit; 0 = a full segment
+	Frames  int          // 0 = 192
+	Region  *umem.Region // memory to use again, of at least so many frames; nil = its own
 	IPv6    bool
 	VLAN    uint16
 	MTU     int // 0 = 1500
@@ -111,7 +112,9 @@ func (t Trial) Do() (*Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer r.region.Close() //nolint:errcheck // memory only
+	if t.Region == nil {
+		defer r.region.Close() //nolint:errcheck // memory only
+	}
 	for _, a := range t.At {
 		r.World.After(a.After, func() { a.Do(r) })
 	}
@@ -145,11 +148,9 @@ func (t Trial) start() (*Run, error) {
 	r := &Run{Trial: t, World: New(t.Seed)}
 	w := r.World
 	w.SetLag(t.Lag)
-	region, err := umem.Map(umem.Config{Frames: t.Frames, ChunkSize: 2048})
-	if err != nil {
+	if err := r.mapRegion(); err != nil {
 		return nil, err
 	}
-	r.region = region
 	t.Peer.Promise = pattern
 	r.Peer = w.NewPeer(t.Peer, nil)
 	r.Forward = w.NewLink(t.Forward, r.Peer.Deliver)
@@ -157,22 +158,41 @@ func (t Trial) start() (*Run, error) {
 	r.Back = w.NewLink(t.Back, func(frame []byte) { r.Kernel().Deliver(frame) })
 	r.Peer.Reverse(r.Back)
 	r.Forward.OnTooBig(func(frame []byte, mtu int) { r.Back.Send(TooBig(frame, mtu)) })
-	pool, err := umem.NewPool(region, 0, t.Frames, reserveFrames)
+	if err := r.connect(); err != nil {
+		if t.Region == nil {
+			err = errors.Join(err, r.region.Close())
+		}
+		return nil, err
+	}
+	return r, nil
+}
+
+// regionFrames is the least number of frames of a region: what lies behind those of
+// the pool is inside the memory and not ours.
+const regionFrames = 256
+
+func (r *Run) mapRegion() (err error) {
+	if r.region = r.Region; r.region == nil {
+		r.region, err = umem.Map(umem.Config{Frames: max(regionFrames, r.Frames), ChunkSize: 2048})
+	}
+	return err
+}
+
+// connect makes the poller over a queue, and the streams.
+func (r *Run) connect() error {
+	pool, err := umem.NewPool(r.region, 0, r.Frames, reserveFrames)
 	if err != nil {
-		return nil, errors.Join(err, region.Close())
+		return err
 	}
 	port, _ := r.open(0)
-	cfg := dataplane.Config{Pool: pool, Port: port, Release: t.Release, RxFrames: rxFrames, MaxStreams: max(8, t.Streams)}
-	if !t.NoReopen {
+	cfg := dataplane.Config{Pool: pool, Port: port, Release: r.Release, RxFrames: rxFrames, MaxStreams: max(8, r.Trial.Streams)}
+	if !r.NoReopen {
 		cfg.Reopen = r.open
 	}
 	if r.Poller, err = dataplane.New(cfg); err != nil {
-		return nil, errors.Join(err, region.Close())
+		return err
 	}
-	if err := r.openStreams(); err != nil {
-		return nil, errors.Join(err, region.Close())
-	}
-	return r, nil
+	return r.openStreams()
 }
 
 // open makes the queue, and makes it again.
