@@ -41,13 +41,17 @@ type census struct {
 }
 
 func (n *census) count(c *Conn) error {
+	una := c.sndUna
+	if c.state == SynReceived {
+		una++ // our SYN has no slot
+	}
 	for i := c.q.head; i != none; i = c.q.slots[i].next {
 		s := &c.q.slots[i]
 		n.fresh = n.fresh || i == c.q.fresh
 		if n.slots > 0 && s.seq != n.end {
 			return fmt.Errorf("tcp: audit: a hole in the send queue: %d to %d", n.end, s.seq)
 		}
-		if n.slots == 0 && (c.sndUna.Before(s.seq) || !c.sndUna.Before(s.end())) {
+		if n.slots == 0 && (una.Before(s.seq) || !una.Before(s.end())) {
 			return fmt.Errorf("tcp: audit: the first segment is [%d, %d), sndUna is %d", s.seq, s.end(), c.sndUna)
 		}
 		n.end = s.end()

@@ -54,11 +54,12 @@ func (c *Conn) resendLost(now Time, out []Tx) int {
 			c.waitPace(now)
 			break
 		}
-		if !c.fit(i) { // no slot for a cut: one is kept for the first segment, which may come later
+		var ok bool
+		if i, ok = c.fit(i); !ok { // no slot for a cut: one is kept for the first segment, which may come later
 			i = next
 			continue
 		}
-		next = s.newer // a cut put the rest there
+		next = c.q.slots[i].newer // a cut put the rest there
 		if !c.emitSlot(now, i, &out[n]) {
 			break
 		}
@@ -82,10 +83,24 @@ func (c *Conn) windowAllows(i int32) bool {
 	return i == c.q.head || s.seq.Before(c.sndUna.Add(int(c.sndWnd)))
 }
 
-// fit cuts slot i where it is longer than a segment may be; false when it cannot
-// be cut now.
-func (c *Conn) fit(i int32) bool {
-	return int(c.q.slots[i].length) <= c.mss || c.cut(i, c.mss)
+// fit cuts slot i where it is longer than a segment may be, and gives the slot to
+// send; false when it cannot be cut now. What is ACKed already of the first segment
+// goes with a cut: a piece in front that the peer has would be sent to no effect.
+func (c *Conn) fit(i int32) (int32, bool) {
+	s := &c.q.slots[i]
+	if int(s.length) <= c.mss {
+		return i, true
+	}
+	if s.seq.Before(c.sndUna) {
+		if !c.cut(i, c.sndUna.Sub(s.seq)) {
+			return i, false
+		}
+		c.dropSlot(i)
+		if i = c.q.head; int(c.q.slots[i].length) <= c.mss {
+			return i, true
+		}
+	}
+	return i, c.cut(i, c.mss)
 }
 
 // sendNew sends what was never sent, as far as both windows and the pacer let it.
@@ -98,7 +113,7 @@ func (c *Conn) sendNew(now Time, out []Tx) int {
 			c.waitPace(now)
 			break
 		}
-		if !c.fit(i) || !c.fitWindow(now, i) {
+		if _, ok := c.fit(i); !ok || !c.fitWindow(now, i) {
 			break
 		}
 		s := &c.q.slots[i]
