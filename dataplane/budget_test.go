@@ -24,7 +24,7 @@ func TestStoppedPeer(t *testing.T) {
 		for i := range writers {
 			w := g.writer(0)
 			for range 8 / writers {
-				all = append(all, newSource(uint64(i), w, g.open(w), 1<<20))
+				all = append(all, newSource(uint64(i), w, g.open(w), 1<<19))
 			}
 		}
 		g.peer.flows[all[3].s.flow].stopped = true
