@@ -132,6 +132,9 @@ func (f *sendFlags) config(cmd *cobra.Command, std stdio, args []string) (err er
 	if len(args) == 2 {
 		f.cfg.Path = args[1]
 	}
+	if f.cfg.Parallel < 1 {
+		return fmt.Errorf("-P %d: must be from 1 to %d", f.cfg.Parallel, transfer.MaxParallel)
+	}
 	for _, name := range []string{"bytes", "time"} {
 		if flag := cmd.Flags().Lookup(name); flag.Changed && f.cfg.Bytes+int64(f.cfg.Time) == 0 {
 			return fmt.Errorf("-%s %s: must be more than 0", flag.Shorthand, flag.Value)

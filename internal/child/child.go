@@ -39,11 +39,12 @@ type Sink struct {
 }
 
 // StartSink starts "xsend sink --once --json" with further flags at the receiver's end and returns when it
-// listens. What it says is passed on to diagnostics, except that it listens.
+// listens. What it says is passed on to diagnostics, except that it listens. It outlives ctx, so that a sender
+// that is interrupted still has a peer: Stop ends it.
 func StartSink(ctx context.Context, path string, l *lab.Lab, diagnostics io.Writer, flags ...string) (*Sink, error) {
-	ctx, cancel := context.WithCancel(ctx)
+	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	s := &Sink{cancel: cancel, ended: make(chan error, 1)}
-	cmd := Command(ctx, path, append([]string{"sink", "--once", "--json"}, flags...)...)
+	cmd := Command(life, path, append([]string{"sink", "--once", "--json"}, flags...)...)
 	heard := &announcement{rest: diagnostics, heard: make(chan struct{})}
 	cmd.Stdout, cmd.Stderr = &s.out, heard
 	if err := l.Start(lab.Receiver, cmd); err != nil {
@@ -54,6 +55,9 @@ func StartSink(ctx context.Context, path string, l *lab.Lab, diagnostics io.Writ
 	select {
 	case <-heard.heard:
 		return s, nil
+	case <-ctx.Done():
+		s.Stop()
+		return nil, context.Cause(ctx)
 	case err := <-s.ended:
 		cancel()
 		return nil, fmt.Errorf("the receiver doesn't listen: %w", err)
