@@ -38,7 +38,8 @@ type Summary struct {
 	Bytes         int64    `json:"bytes"`
 	Seconds       float64  `json:"seconds"` // from the first accept to the last end
 	BitsPerSecond float64  `json:"bits_per_second"`
-	Failed        int      `json:"failed"` // connections with an error
+	Failed        int      `json:"failed"`           // connections with an error
+	SHA256        string   `json:"sha256,omitempty"` // of the one connection, if there was just one
 	Streams       []Result `json:"streams"`
 }
 
@@ -60,6 +61,9 @@ func Summarize(listen string, results []Result) Summary {
 		if first.IsZero() || r.Accepted.Before(first) {
 			first = r.Accepted
 		}
+	}
+	if len(results) == 1 {
+		s.SHA256 = results[0].SHA256
 	}
 	s.Seconds = last.Sub(first).Seconds()
 	s.BitsPerSecond = bitRate(s.Bytes, s.Seconds)
