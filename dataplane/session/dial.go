@@ -178,6 +178,9 @@ func (s *Session) sendSlots() int {
 // explain adds to a handshake that timed out what the steering program dropped on
 // each queue since before.
 func (s *Session) explain(err error, before []uint64) error {
+	if s.life.Err() != nil {
+		return fmt.Errorf("%w: %w", ErrClosed, err)
+	}
 	if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, tcp.ErrTimeout) {
 		return err
 	}

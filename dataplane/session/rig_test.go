@@ -77,10 +77,15 @@ type receiver struct {
 // receive starts a sink for one connection, or as edit says.
 func (r *rig) receive(edit func(*sink.Config)) *receiver {
 	r.t.Helper()
+	return r.receiveAt(r.there(), edit)
+}
+
+func (r *rig) receiveAt(addr netip.Addr, edit func(*sink.Config)) *receiver {
+	r.t.Helper()
 	rc := &receiver{results: make(chan sink.Result, 256)}
 	listening := make(chan netip.AddrPort, 1)
 	cfg := sink.Config{
-		Listen: netip.AddrPortFrom(r.there(), 0).String(), Count: 1,
+		Listen: netip.AddrPortFrom(addr, 0).String(), Count: 1,
 		OnConn:      func(res sink.Result) { rc.results <- res },
 		OnListening: func(a net.Addr) { listening <- netip.MustParseAddrPort(a.String()) },
 	}
