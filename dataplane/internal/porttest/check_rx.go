@@ -84,8 +84,18 @@ func (b *bench) checkReceived(d umem.Desc, want uint32, first umem.Frame, lent i
 	}
 }
 
-// checkRxStarved sends with nothing to receive into: that is lost, and what comes
-// after the fill is not.
+// numberAt is the number of the test frame at d; 0 where none is.
+func (b *bench) numberAt(d umem.Desc) uint32 {
+	f, ok := b.Region.FrameAt(d.Addr)
+	if off := d.Addr - b.Region.Addr(f); ok && off+uint64(d.Len) <= uint64(b.Region.ChunkSize()) {
+		seq, _ := CheckFrame(b.Region.Bytes(f)[off : off+uint64(d.Len)])
+		return seq
+	}
+	return 0
+}
+
+// checkRxStarved sends with nothing to receive into. That is lost, or a NIC keeps
+// it until there is; what comes after the fill is not lost.
 func checkRxStarved(b *bench) {
 	descs := make([]umem.Desc, 8)
 	b.send(1, 100)
@@ -95,9 +105,12 @@ func checkRxStarved(b *bench) {
 	b.fill(0, 4)
 	b.send(2, 100)
 	held := map[umem.Frame]bool{}
-	for _, d := range descs[:b.receive(descs)] {
-		b.checkReceived(d, 2, 0, 4, held)
+	b.receive(descs[:1])
+	if b.numberAt(descs[0]) == 1 {
+		b.checkReceived(descs[0], 1, 0, 4, held)
+		b.receive(descs[:1])
 	}
+	b.checkReceived(descs[0], 2, 0, 4, held)
 }
 
 func checkFillRoom(b *bench) {

@@ -52,17 +52,19 @@ func checkIdle(b *bench) {
 // sizes: each arrives once, in order, right, and completes once.
 func checkTx(b *bench) {
 	total, sent, seen := uint32(3*b.shape.Frames), uint32(0), uint32(0)
-	end := time.Now().Add(4 * patience)
+	progress := time.Now()
 	for batch := 1; seen < total; batch = batch%61 + 1 {
-		sent = b.txBatch(sent, total, batch)
-		b.kick()
+		if next := b.txBatch(sent, total, batch); next != sent {
+			sent, progress = next, time.Now()
+		}
+		b.push()
 		b.reap()
 		for ; seen+64 < sent || seen < sent && sent == total; seen++ {
 			if got := b.arrived(); got != seen {
 				b.Fatalf("frame %d arrived, want %d", got, seen)
 			}
 		}
-		if time.Now().After(end) {
+		if time.Since(progress) > patience {
 			b.Fatalf("%d of %d frames sent, and it goes no further: %d descriptors did not come back", sent, total, b.outstanding())
 		}
 	}

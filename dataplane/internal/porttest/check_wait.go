@@ -25,7 +25,7 @@ func checkWaitTimeout(b *bench) {
 // completions lie there, and nothing was received: by time only.
 func checkWaitNoSpin(b *bench) {
 	b.tx(0, 0, 100)
-	b.kick()
+	b.push()
 	b.arrived()
 	const d, passes = 5 * time.Millisecond, 20
 	n := 0

@@ -112,6 +112,19 @@ func (b *bench) drain() {
 	}
 }
 
+// push kicks, and reaps to make room for it, until everything is sent. What was
+// sent need not have come back.
+func (b *bench) push() {
+	b.Helper()
+	b.kick()
+	for end := time.Now().Add(patience); b.Port.TxUnsent() > 0; b.kick() {
+		b.reap()
+		if time.Now().After(end) {
+			b.Fatalf("%d descriptors stay unsent, last kick %v", b.Port.TxUnsent(), b.last)
+		}
+	}
+}
+
 // kick rings the doorbell; a port that is dead ends the test.
 func (b *bench) kick() {
 	b.Helper()

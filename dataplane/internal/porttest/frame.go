@@ -5,9 +5,13 @@ import (
 	"fmt"
 )
 
-// MinFrame and MaxFrame bound the size of a test frame: its header, and an MTU of 1500.
+// headLen is the Ethernet header, number and length of a test frame.
+const headLen = etherLen + 8
+
+// MinFrame and MaxFrame bound the size of a test frame: what Ethernet does not pad,
+// and an MTU of 1500.
 const (
-	MinFrame = etherLen + 8
+	MinFrame = 60
 	MaxFrame = etherLen + 1500
 )
 
@@ -23,7 +27,7 @@ func PutFrame(frame []byte, seq uint32, size int) []byte {
 	binary.BigEndian.PutUint32(frame[14:], seq)
 	binary.BigEndian.PutUint32(frame[18:], uint32(size))
 	x := seq*2654435761 + 1
-	for i := MinFrame; i < size; i++ {
+	for i := headLen; i < size; i++ {
 		x = x*1664525 + 1013904223
 		frame[i] = byte(x >> 24)
 	}

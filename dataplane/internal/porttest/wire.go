@@ -8,6 +8,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
 )
 
 // NeedRoot skips the test where it cannot make namespaces and AF_XDP sockets.
@@ -68,7 +69,7 @@ func newEnd(t testing.TB) *End {
 		e.NS, err = netns.New() // a namespace of this thread, kept alive by the handle
 		return err
 	}))
-	nl, err := netlink.NewHandleAt(e.NS)
+	nl, err := netlink.NewHandleAt(e.NS, unix.NETLINK_ROUTE)
 	must(t, err)
 	e.nl = nl
 	t.Cleanup(func() {

@@ -49,7 +49,7 @@ func (w *Waiter) Wait(d time.Duration) {
 	if err != nil || n <= 0 {
 		return
 	}
-	if w.fds[onWake].Revents != 0 {
+	if w.fds[onWake].Revents&unix.POLLIN != 0 { // else the read would block
 		_, _ = unix.Read(int(w.fds[onWake].Fd), w.buf[:]) // zeroes the eventfd; what was in it does not matter
 	}
 	if w.fds[onSocket].Revents&^unix.POLLIN != 0 {
