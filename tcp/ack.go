@@ -45,14 +45,14 @@ func (c *Conn) receiveAck(now Time, seg *wire.Segment) bool {
 	}
 	ev := ackEvent{echo: echo{val: seg.Options.TSEcr, valid: c.tsOK && seg.Options.HasTS, conn: c}, prior: c.inFlight()}
 	moved := c.updateWindow(seg)
-	if c.sackOK {
-		c.receiveSACK(now, seg, &ev)
-	}
 	switch {
 	case c.sndUna.Before(ack):
 		c.cumulative(now, ack, &ev)
 	case !c.sackOK && !moved && seg.Len() == 0 && c.outstanding():
 		c.recovery.dupAcks++
+	}
+	if c.sackOK { // behind what is ACKed: RACK wants an ACK's segments in order of sequence
+		c.receiveSACK(now, seg, &ev)
 	}
 	if ev.rtt > 0 && !ev.ambiguous {
 		c.rtt.sample(ev.rtt)

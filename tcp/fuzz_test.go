@@ -272,13 +272,13 @@ func (w *chaos) ackSome() {
 	}
 	var blocks []wire.SACKBlock
 	for range w.byte() % 4 {
-		from, to := ack, c.sndNxt
+		from := ack
 		i := c.q.head
 		for skip := w.byte() % 16; i != none && i != c.q.fresh && skip > 0; skip-- {
 			from = c.q.slots[i].end()
 			i = c.q.slots[i].next
 		}
-		to = from
+		to := from
 		for k := w.byte() % 8; i != none && i != c.q.fresh && k > 0; k-- {
 			to = c.q.slots[i].end()
 			i = c.q.slots[i].next
@@ -301,7 +301,7 @@ func (w *chaos) strayACK() {
 
 func (w *chaos) anySegment() {
 	c := w.c
-	seg := wire.Segment{Flow: c.cfg.Flow, Seq: uint32(c.rcvNxt), Ack: uint32(c.sndUna), Flags: wire.FlagACK | w.byte()&w.byte(),
+	seg := wire.Segment{Flow: c.cfg.Flow, Seq: uint32(c.rcvNxt), Ack: uint32(c.sndUna), Flags: wire.FlagACK | w.fewBits(),
 		Window: uint16(w.word()), PayloadLen: w.word() % 3000}
 	if b := w.byte(); b < 128 {
 		seg.Seq += uint32(w.near())
@@ -317,6 +317,11 @@ func (w *chaos) anySegment() {
 		seg.Flags &^= wire.FlagRST // else few runs would live long
 	}
 	c.Receive(w.now, &seg)
+}
+
+func (w *chaos) fewBits() byte {
+	b := w.byte()
+	return b & w.byte()
 }
 
 func (w *chaos) lateSynAck() {

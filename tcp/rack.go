@@ -13,7 +13,7 @@ type rackState struct {
 	reorder  bool // reordering was seen on this connection
 	have     bool
 	sacked   int // segments SACKed now
-	sackHint Ref // the highest segment SACKed: new blocks mostly begin behind it
+	blocks   sackBlocks
 }
 
 // dupThresh is https://www.rfc-editor.org/rfc/rfc8985#section-3.1.

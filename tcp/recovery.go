@@ -96,5 +96,5 @@ func (c *Conn) forgetSACKs() {
 			s.flags = s.flags&^slotSACKed | slotReneged
 		}
 	}
-	c.rack.sacked, c.rack.sackHint = 0, Ref{}
+	c.rack.sacked, c.rack.blocks = 0, sackBlocks{}
 }

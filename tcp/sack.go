@@ -2,46 +2,121 @@ package tcp
 
 import "github.com/xsend/xsend/internal/wire"
 
+// sackBlock is a block that the peer reported, and the segments that lie wholly in it:
+// all of them, from first to last, are marked.
+type sackBlock struct {
+	from, to    Seq
+	first, last Ref
+}
+
+// sackBlocks are those of the last ACK that had any. The next ACK repeats or extends
+// them, so that only what is new has to be walked over.
+type sackBlocks struct {
+	block [wire.MaxSACKBlocks]sackBlock
+	n     int
+}
+
+// insert keeps the blocks in order of sequence.
+func (b *sackBlocks) insert(from, to Seq) {
+	i := b.n
+	for ; i > 0 && from.Before(b.block[i-1].from); i-- {
+		b.block[i] = b.block[i-1]
+	}
+	b.block[i] = sackBlock{from: from, to: to}
+	b.n++
+}
+
 // receiveSACK marks what the peer says that it holds beyond its cumulative ACK
 // (https://www.rfc-editor.org/rfc/rfc2018#section-4). SACKed is not ACKed: nothing is given back.
 func (c *Conn) receiveSACK(now Time, seg *wire.Segment, ev *ackEvent) {
-	for k := range min(seg.Options.NumSACK, len(seg.Options.SACK)) {
-		b := seg.Options.SACK[k]
+	var blocks sackBlocks
+	for _, b := range seg.Options.SACK[:min(seg.Options.NumSACK, wire.MaxSACKBlocks)] {
 		from, to := Seq(b.Start), Seq(b.End)
-		if !from.Before(to) || c.sndNxt.Before(to) {
-			continue
-		}
-		if from.Before(c.sndUna) || from.Before(Seq(seg.Ack)) {
+		switch {
+		case !from.Before(to) || c.sndNxt.Before(to):
+		case from.Before(c.sndUna):
 			c.stats.DSACKs++ // https://www.rfc-editor.org/rfc/rfc2883#section-4: a duplicate arrived
-			continue
+		default:
+			blocks.insert(from, to)
 		}
-		c.sackRange(now, from, to, ev)
+	}
+	for k := range blocks.n {
+		c.sackRange(now, &blocks.block[k], ev)
+	}
+	if blocks.n > 0 {
+		c.rack.blocks = blocks
 	}
 }
 
 // sackRange marks the segments that lie wholly in the block.
-func (c *Conn) sackRange(now Time, from, to Seq, ev *ackEvent) {
-	i := c.q.head
-	if h := c.q.at(c.rack.sackHint); h != none && c.q.slots[h].seq.AtMost(from) {
-		i = h
+func (c *Conn) sackRange(now Time, b *sackBlock, ev *ackEvent) {
+	i := c.slotNear(b.from)
+	for ; i != none && i != c.q.fresh && c.q.slots[i].seq.Before(b.from); i = c.q.slots[i].next {
 	}
-	for ; i != none && i != c.q.fresh; i = c.q.slots[i].next {
-		s := &c.q.slots[i]
-		if !s.seq.Before(to) {
-			return
+	for i != none && i != c.q.fresh && c.q.slots[i].end().AtMost(b.to) {
+		if b.first == (Ref{}) {
+			b.first = c.q.ref(i)
 		}
-		if s.has(slotSACKed) || s.seq.Before(from) || to.Before(s.end()) {
-			continue
+		if c.q.slots[i].has(slotSACKed) {
+			i = c.runEnd(i)
+		} else {
+			c.markSACKed(now, i, ev)
 		}
-		c.leaveFlight(i)
-		c.dropTail(s)
-		s.flags |= slotSACKed
-		c.rack.sacked++
-		ev.delivered += s.seqLen()
-		ev.sample(now, s)
-		c.rack.delivered(now, s, ev.echo)
-		if h := c.q.at(c.rack.sackHint); h == none || c.q.slots[h].seq.Before(s.seq) {
-			c.rack.sackHint = c.q.ref(i)
+		b.last = c.q.ref(i)
+		i = c.q.slots[i].next
+	}
+}
+
+// markSACKed notes that slot i was delivered.
+func (c *Conn) markSACKed(now Time, i int32, ev *ackEvent) {
+	s := &c.q.slots[i]
+	c.leaveFlight(i)
+	c.dropTail(s)
+	s.flags |= slotSACKed
+	c.rack.sacked++
+	ev.delivered += s.seqLen()
+	ev.sample(now, s)
+	c.rack.delivered(now, s, ev.echo)
+}
+
+// slotNear is the slot from which it is nearest to the segment that begins at seq, or
+// would: the first of the queue, or one at the edge of a block that is known, moved
+// back so that it does not lie behind seq.
+func (c *Conn) slotNear(seq Seq) int32 {
+	best, distance := c.q.head, 0
+	if best != none {
+		distance = seq.Sub(c.q.slots[best].seq)
+	}
+	for k := range c.rack.blocks.n {
+		b := &c.rack.blocks.block[k]
+		for _, r := range [...]Ref{b.first, b.last} {
+			i := c.q.at(r)
+			if i == none {
+				continue
+			}
+			if d := seq.Sub(c.q.slots[i].seq); max(d, -d) < distance {
+				best, distance = i, max(d, -d)
+			}
 		}
 	}
+	for best != none && seq.Before(c.q.slots[best].seq) {
+		best = c.q.slots[best].prev
+	}
+	if best == none {
+		return c.q.head
+	}
+	return best
+}
+
+// runEnd is the last segment of the known block that slot i, SACKed, lies in; i itself
+// where no block is known.
+func (c *Conn) runEnd(i int32) int32 {
+	seq := c.q.slots[i].seq
+	for k := range c.rack.blocks.n {
+		b := &c.rack.blocks.block[k]
+		if j := c.q.at(b.last); j != none && b.from.AtMost(seq) && seq.Before(c.q.slots[j].seq) {
+			return j
+		}
+	}
+	return i
 }

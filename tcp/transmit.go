@@ -35,18 +35,21 @@ func (c *Conn) Transmit(now Time, out []Tx) int {
 	return n
 }
 
+// heldScan is how many segments that the kernel holds resendLost looks behind. It
+// completes nearly in order of submission: where so many in front are held, those
+// behind are too, and a walk over all of them at each turn would be dear.
+const heldScan = 64
+
 // resendLost sends again what is marked lost, as far as the window lets it. What
 // the kernel still holds from the last time is left for its completion.
 func (c *Conn) resendLost(now Time, out []Tx) int {
-	n := 0
-	for i := c.rack.lost.oldest; i != none && n < len(out); {
+	n, held := 0, 0
+	for i := c.rack.lost.oldest; i != none && n < len(out) && held < heldScan; {
 		s := &c.q.slots[i]
 		next := s.newer
 		if s.out > 0 {
-			if !s.has(slotDeferred) {
-				s.flags |= slotDeferred
-				c.stats.RetransmitsHeld++
-			}
+			c.deferResend(s)
+			held++
 			i = next
 			continue
 		}
@@ -69,6 +72,14 @@ func (c *Conn) resendLost(now Time, out []Tx) int {
 		i = next
 	}
 	return n
+}
+
+// deferResend counts, once, that the kernel still holds what is to be sent again.
+func (c *Conn) deferResend(s *slot) {
+	if !s.has(slotDeferred) {
+		s.flags |= slotDeferred
+		c.stats.RetransmitsHeld++
+	}
 }
 
 // windowAllows reports that slot i may be sent again: the congestion window has
