@@ -29,7 +29,10 @@
 // bounds it. In zero-copy mode the driver is only woken and it returns at once.
 //
 // Limits: aligned chunks only; one socket for each queue; no busy polling; nothing
-// may be called after Close except Wake and Close.
+// may be called after Close except Wake and Close. In zero-copy mode a driver may
+// receive less into a chunk than the chunk holds behind its headroom: igb sizes its
+// buffers in KiB, so that of 2048-byte chunks it uses 1024 bytes and a larger frame
+// arrives cut. With 4096-byte chunks it arrives whole.
 //
 // Kernel document: https://docs.kernel.org/networking/af_xdp.html
 package afxdp
