@@ -22,9 +22,11 @@ var (
 	// ErrQueueDead: the queue stopped (its socket died, or completions ceased) and
 	// could not be opened again.
 	ErrQueueDead = errors.New("dataplane: queue is dead")
+	// ErrNoReopen: what Config.Reopen returns, wrapped with the reason, where no
+	// further attempt can succeed.
+	ErrNoReopen = errors.New("it cannot be opened again")
 
 	errStalled = errors.New("descriptors are out and the kernel completes none")
 	errCorrupt = errors.New("the kernel's ring index is nonsense")
 	errKick    = errors.New("the socket refuses to send")
-	errNoOpen  = errors.New("no way to open it again was configured")
 )

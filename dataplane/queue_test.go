@@ -2,6 +2,7 @@ package dataplane
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/xsend/xsend/tcp"
@@ -95,6 +96,7 @@ func TestQueueDeadForGood(t *testing.T) {
 	for name, reopen := range map[string]func(int) (Port, error){
 		"no way":     nil,
 		"no success": func(int) (Port, error) { return nil, errors.New("no such device") },
+		"no use":     func(int) (Port, error) { return nil, fmt.Errorf("%w: it was removed", ErrNoReopen) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			g, c := start(t, func(cfg *Config) { cfg.Reopen = reopen })
@@ -110,6 +112,9 @@ func TestQueueDeadForGood(t *testing.T) {
 			drain(t, c.w, c)
 			if err := c.s.Err(); !errors.Is(err, ErrQueueDead) || reopen != nil && err.Error() == ErrQueueDead.Error() {
 				t.Fatalf("err %v", err)
+			}
+			if n := g.p.CountersNow().RebuildTry; errors.Is(c.s.Err(), ErrNoReopen) && n > 1 {
+				t.Fatalf("%d attempts where none was of use", n)
 			}
 			lost := 0
 			for _, r := range c.log {

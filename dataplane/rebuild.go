@@ -1,6 +1,7 @@
 package dataplane
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/xsend/xsend/tcp"
@@ -39,7 +40,7 @@ func (p *Poller) Rebuild(now tcp.Time) error {
 		p.retire()
 	}
 	if p.reopen == nil {
-		return p.fail(now, errNoOpen)
+		return p.fail(now, ErrNoReopen)
 	}
 	p.counters.RebuildTry++
 	port, err := p.reopen(p.caps.Queue)
@@ -60,7 +61,7 @@ func (p *Poller) retire() {
 func (p *Poller) tryLater(now tcp.Time, err error) error {
 	r := &p.rebuild
 	r.tries++
-	if r.tries >= rebuildTries {
+	if r.tries >= rebuildTries || errors.Is(err, ErrNoReopen) {
 		return p.fail(now, err)
 	}
 	r.at = now + r.pause
