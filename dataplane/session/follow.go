@@ -68,6 +68,8 @@ func (f *follower) apply(e hw.Event) {
 		for _, q := range s.queues {
 			q.poller.SetLink(e.Kind == hw.CarrierUp)
 		}
+	case hw.LinkRemoved:
+		s.removed.Store(true)
 	case hw.MTUChanged:
 		f.setMTU(e.MTU)
 	case hw.NeighbourChanged:

@@ -160,19 +160,27 @@ func (s *Session) asavieConfig(i int) asavie.Config {
 	}
 }
 
-// reopen is how a poller gets a new socket for a queue that died. The asavie binding
-// maps new memory with every socket, so that its connections can't go on.
+// reopen is how a poller gets a new socket for a queue that died.
 func (s *Session) reopen(q *queue) func(int) (dataplane.Port, error) {
-	if s.cfg.Binding == BindingAsavie {
-		return nil
-	}
+	attempts := 0
 	return func(int) (port dataplane.Port, err error) {
-		s.cfg.Warn(fmt.Sprintf("%s queue %d: %v: opening it again", s.link.Name, q.index, q.poller.Dead()))
+		switch {
+		case s.cfg.Binding == BindingAsavie:
+			return nil, fmt.Errorf("%w: github.com/asavie/xdp maps new memory with every socket (the native binding does not)", dataplane.ErrNoReopen)
+		case s.removed.Load():
+			return nil, fmt.Errorf("%w: interface %s was removed", dataplane.ErrNoReopen, s.link.Name)
+		case attempts == 0:
+			s.cfg.Warn(fmt.Sprintf("%s queue %d: %v: opening it again", s.link.Name, q.index, q.poller.Dead()))
+		}
+		attempts++
 		_ = s.prog.UnregisterSocket(q.index) // closing the socket emptied the slot already
 		err = s.ns.do(func() error {
 			port, err = s.openPort(s.life, q)
 			return err
 		})
+		if err == nil {
+			attempts = 0
+		}
 		return port, err
 	}
 }

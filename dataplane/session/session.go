@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -55,6 +56,8 @@ type Session struct {
 
 	life   context.Context
 	cancel context.CancelFunc
+
+	removed atomic.Bool // the interface, for good
 
 	mu     sync.Mutex
 	conns  map[*Conn]struct{}
