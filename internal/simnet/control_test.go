@@ -40,6 +40,8 @@ func lossControl(mode dataplane.ReleaseMode) func(uint64, *rand.Rand) Trial {
 		t := ordinary(seed, r)
 		t.Release, t.Bytes, t.Commit = mode, 100_000, 0
 		lossy(&t, r)
+		// Loss is seen after the completion: a repair in the same pass would still find the bytes.
+		t.Forward.Delay, t.Back.Delay = 1*ms, 1*ms
 		t.Forward.Drop = []int{4, 9, 14, 15, 16, 25}
 		return t
 	}

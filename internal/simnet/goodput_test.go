@@ -32,9 +32,12 @@ func (c goodputCell) trial(seed uint64) Trial {
 
 // goodput is kbit/s from the SYN to the ACK of the last byte, over several seeds.
 func (c goodputCell) goodput(t *testing.T) int {
-	const n = 6
+	n := uint64(10)
+	if c.loss == 0 {
+		n = 1 // nothing is left to chance
+	}
 	var total tcp.Time
-	for seed := range uint64(n) {
+	for seed := range n {
 		r, err := c.trial(seed + 1).Do()
 		if err != nil {
 			t.Fatal(err)
@@ -44,11 +47,12 @@ func (c goodputCell) goodput(t *testing.T) int {
 		}
 		total += r.Streams[0].Sent - tcp.Second
 	}
-	return int(int64(n<<20) * 8 * int64(ms) / int64(total))
+	return int(int64(n) << 20 * 8 * int64(ms) / int64(total))
 }
 
 // The table is what the engine makes of loss and distance. A cell that falls by more
-// than a tenth is a regression; one that rises is a reason to write the table anew.
+// than an eighth is a regression, or a decision to be explained where the table is
+// written anew.
 func TestGoodputTable(t *testing.T) {
 	var out strings.Builder
 	fmt.Fprintf(&out, "# 1 MiB over 100 Mbit/s, kbit/s; go test ./internal/simnet -run Goodput -simnet.update\n# loss/1000 rtt/ms kbit/s\n")
@@ -58,7 +62,7 @@ func TestGoodputTable(t *testing.T) {
 			c := goodputCell{loss, rtt}
 			got := c.goodput(t)
 			fmt.Fprintf(&out, "%d %d %d\n", loss, rtt, got)
-			if want := golden[c]; !*update && got < want*9/10 {
+			if want := golden[c]; !*update && got < want*7/8 {
 				t.Errorf("loss %d/1000, RTT %d ms: %d kbit/s, the table says %d", loss, rtt, got, want)
 			}
 		}

@@ -103,8 +103,12 @@ func ordinary(seed uint64, r *rand.Rand) Trial {
 	return t
 }
 
+// part is a random part of p. The conversion keeps the sum that it goes into from
+// being fused with the product, which some CPUs do and others don't.
+func part(r *rand.Rand, p float64) float64 { return float64(p * r.Float64()) }
+
 func lossy(t *Trial, r *rand.Rand) {
-	t.Forward.Loss = 0.005 + 0.05*r.Float64()
+	t.Forward.Loss = 0.005 + part(r, 0.05)
 	t.Back.Loss = 0.05 * r.Float64()
 }
 
@@ -118,22 +122,22 @@ func missing(n uint64, what string) string {
 var scenarios = []scenario{
 	{"calm", func(*Trial, *rand.Rand) {}, nil},
 	{"loss", lossy, func(s *tally) string { return missing(s.tcp.Recoveries, "recovery") }},
-	{"ack-loss", func(t *Trial, r *rand.Rand) { t.Back.Loss = 0.1 + 0.4*r.Float64() },
+	{"ack-loss", func(t *Trial, r *rand.Rand) { t.Back.Loss = 0.1 + part(r, 0.4) },
 		func(s *tally) string { return missing(s.back.Lost, "lost ACK") }},
 	{"bursts", func(t *Trial, r *rand.Rand) {
 		t.Forward.Burst, t.Forward.BurstFor = 0.02, tcp.Duration(r.IntN(300))*ms
 		t.Back.Burst, t.Back.BurstFor = 0.01, tcp.Duration(r.IntN(300))*ms
 	}, func(s *tally) string { return missing(s.tcp.Timeouts, "timeout") }},
 	{"reorder", func(t *Trial, r *rand.Rand) {
-		t.Forward.Reorder, t.Forward.ReorderBy = 0.05+0.2*r.Float64(), tcp.Duration(r.IntN(5000))*us
-		t.Back.Reorder, t.Back.ReorderBy = 0.1*r.Float64(), tcp.Duration(r.IntN(5000))*us
+		t.Forward.Reorder, t.Forward.ReorderBy = 0.05+part(r, 0.2), tcp.Duration(r.IntN(5000))*us
+		t.Back.Reorder, t.Back.ReorderBy = part(r, 0.1), tcp.Duration(r.IntN(5000))*us
 	}, func(s *tally) string { return missing(s.tcp.DSACKs, "DSACK of a retransmission that was not needed") }},
 	{"duplicates", func(t *Trial, r *rand.Rand) {
 		lossy(t, r)
-		t.Forward.Duplicate, t.Back.Duplicate = 0.2*r.Float64(), 0.2*r.Float64()
+		t.Forward.Duplicate, t.Back.Duplicate = part(r, 0.2), part(r, 0.2)
 	}, func(s *tally) string { return missing(s.forward.Duplicated, "duplicate") }},
 	{"corruption", func(t *Trial, r *rand.Rand) {
-		t.Forward.Corrupt, t.Back.Corrupt = 0.05*r.Float64(), 0.05*r.Float64()
+		t.Forward.Corrupt, t.Back.Corrupt = part(r, 0.05), part(r, 0.05)
 	}, func(s *tally) string { return missing(s.unparsed, "packet refused for its checksum") }},
 	{"jitter", func(t *Trial, r *rand.Rand) {
 		lossy(t, r)
@@ -172,11 +176,11 @@ var scenarios = []scenario{
 	{"shrink", func(t *Trial, r *rand.Rand) {
 		lossy(t, r)
 		t.Bytes /= 2
-		t.Peer.Shrink = 0.1 + 0.3*r.Float64()
+		t.Peer.Shrink = 0.1 + part(r, 0.3)
 	}, nil},
 	{"renege", func(t *Trial, r *rand.Rand) {
 		lossy(t, r)
-		t.Peer.Renege = 0.02 + 0.1*r.Float64()
+		t.Peer.Renege = 0.02 + part(r, 0.1)
 	}, func(s *tally) string { return missing(s.tcp.Reneged, "reneging") }},
 	{"no-options", func(t *Trial, r *rand.Rand) {
 		lossy(t, r)
@@ -190,7 +194,13 @@ var scenarios = []scenario{
 		if !t.IPv6 {
 			to = 600 + r.IntN(800)
 		}
-		t.At = append(t.At, Action{tcp.Duration(r.IntN(6000)) * us, func(r *Run) { r.Forward.SetMTU(to) }})
+		ours := r.IntN(3) == 0 // the interface's own MTU; otherwise that of a link far away
+		t.At = append(t.At, Action{tcp.Duration(r.IntN(6000)) * us, func(r *Run) {
+			r.Forward.SetMTU(to)
+			if ours {
+				r.Poller.SetMTU(r.World.Now(), r.Streams[0].Stream, to)
+			}
+		}})
 		if r.IntN(2) == 0 {
 			lossy(t, r)
 		}
@@ -227,7 +237,7 @@ var scenarios = []scenario{
 		t.Bytes /= 2
 	}, nil},
 	{"never", func(t *Trial, r *rand.Rand) { // completions that do not come, until the watchdog opens the queue again
-		t.Kernel.Never = 0.002 + 0.03*r.Float64()
+		t.Kernel.Never = 0.002 + part(r, 0.03)
 		if r.IntN(2) == 0 {
 			lossy(t, r)
 		}
@@ -240,12 +250,12 @@ var scenarios = []scenario{
 	}, func(s *tally) string { return missing(s.rebuilds, "queue opened again") }},
 	{"lies", func(t *Trial, r *rand.Rand) {
 		lossy(t, r)
-		t.Kernel.Twice, t.Kernel.Invent, t.Kernel.InventRX = 0.2*r.Float64(), 0.2*r.Float64(), 0.1*r.Float64()
+		t.Kernel.Twice, t.Kernel.Invent, t.Kernel.InventRX = part(r, 0.2), part(r, 0.2), part(r, 0.1)
 	}, func(s *tally) string {
 		return missing(min(s.spurious, s.range_, s.rxFaults), "spurious completion, address out of range, bad RX descriptor")
 	}},
 	{"reluctant", func(t *Trial, r *rand.Rand) { // EAGAIN, EBUSY, ENETDOWN, small budgets
-		t.Kernel.Again, t.Kernel.Dropped, t.Kernel.Budget = 0.3*r.Float64(), 0.02*r.Float64(), 1+r.IntN(16)
+		t.Kernel.Again, t.Kernel.Dropped, t.Kernel.Budget = part(r, 0.3), part(r, 0.02), 1+r.IntN(16)
 		from := tcp.Second + tcp.Duration(r.IntN(10_000))*us
 		t.Kernel.Down = []Span{{from, from + tcp.Duration(1+r.IntN(3000))*ms}}
 	}, func(s *tally) string {

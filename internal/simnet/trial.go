@@ -230,7 +230,7 @@ func (r *Run) openStreams() error {
 		cfg := tcp.Config{
 			Flow: wire.FlowOf(netip.AddrPortFrom(local, port), netip.AddrPortFrom(remote, 80)),
 			Path: wire.Path{SrcMAC: [6]byte{2, 0, 0, 0, 0, 1}, DstMAC: [6]byte{2, 0, 0, 0, 0, 2}, VLAN: r.VLAN},
-			MTU:  r.MTU, ISS: tcp.Seq(r.World.random.Uint32()), TimeWait: tcp.Second,
+			MTU:  r.MTU, ISS: r.initialSequence(), TSOffset: r.timestampOffset(), TimeWait: tcp.Second,
 			Resum: r.Release != dataplane.ReleaseAck,
 		}
 		if r.TCP != nil {
@@ -243,6 +243,25 @@ func (r *Run) openStreams() error {
 		r.Streams = append(r.Streams, &Stream{Stream: s, Pattern: pattern(port), iss: cfg.ISS, lingerAt: tcp.Never})
 	}
 	return nil
+}
+
+// initialSequence is any, and in half of all trials one that lets the sequence
+// numbers wrap on the way.
+func (r *Run) initialSequence() tcp.Seq {
+	iss := r.World.random.Uint32()
+	if iss&1 == 0 {
+		return tcp.Seq(iss)
+	}
+	return tcp.Seq(-uint32(r.World.random.IntN(r.Bytes + 1)))
+}
+
+// timestampOffset is the same for the timestamps: worlds begin at 1000 ms.
+func (r *Run) timestampOffset() uint32 {
+	off := r.World.random.Uint32()
+	if off&1 == 0 {
+		return off
+	}
+	return ^uint32(1000 + off%1024)
 }
 
 // over reports the end: every stream is gone, with everything that it had.
