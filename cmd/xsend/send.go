@@ -90,8 +90,8 @@ func (f *sendFlags) dataplaneFlags(cmd *cobra.Command) {
 	choice(cmd, &f.cfg.Attach, "attach", "", "how the XDP program is attached", "auto", "native", "generic")
 	choice(cmd, &f.cfg.Mode, "mode", "", "how the kernel takes frames", "auto", "copy", "zerocopy")
 	flags.IntVar(&f.cfg.Queues, "queues", 0, "RX queues that get a socket, from 0 (default: all of them)")
-	flags.IntVar(&f.cfg.Frames, "frames", 0, "frames in UMEM (default: 32 MiB of payload, and the rings)")
-	flags.IntVar(&f.cfg.Chunk, "chunk", 0, "bytes in a frame, 2048 or 4096 (default: what the MTU needs)")
+	flags.IntVar(&f.cfg.Frames, "frames", 0, "frames in UMEM (default: 16384 to send from, and 1280 per queue)")
+	flags.IntVar(&f.cfg.Chunk, "chunk", 0, "bytes in a frame, 2048 or 4096 (default: 2048 in copy mode, 4096 where the MTU or a zero-copy driver may need it)")
 	choice(cmd, &f.cfg.Release, "release", "", "when a frame is handed back; all but ack are wrong on purpose", "ack", "completion", "submit", "acked")
 	flags.StringVar(&f.cfg.Pcap, "pcap", "", "write what is sent and received to this pcapng `FILE`")
 }

@@ -3,6 +3,7 @@ package session
 import (
 	"fmt"
 
+	"github.com/xsend/xsend/dataplane/afxdp"
 	"github.com/xsend/xsend/tcp"
 	"github.com/xsend/xsend/umem"
 )
@@ -25,10 +26,7 @@ func largestMTU(chunk int) int {
 func (s *Session) chooseGeometry() error {
 	c := &s.cfg
 	if c.Chunk == 0 {
-		c.Chunk = umem.MinChunk
-		if s.link.MTU > largestMTU(c.Chunk) {
-			c.Chunk = umem.MaxChunk
-		}
+		c.Chunk = s.defaultChunk()
 	}
 	if c.Chunk < umem.MinChunk || c.Chunk > umem.MaxChunk || c.Chunk&(c.Chunk-1) != 0 {
 		return fmt.Errorf("%w: chunk of %d bytes: must be %d or %d", ErrConfig, c.Chunk, umem.MinChunk, umem.MaxChunk)
@@ -46,9 +44,20 @@ func (s *Session) chooseGeometry() error {
 		c.Warn(fmt.Sprintf("%s has %d RX queues and %d get a socket: replies that arrive on the others are dropped", s.link.Name, s.link.RxQueues, c.Queues))
 	}
 	if c.Frames == 0 {
-		c.Frames = DefaultPayload/c.Chunk + c.Queues*(rxFrames+reserveFrames)
+		c.Frames = DefaultFrames + c.Queues*(rxFrames+reserveFrames)
 	}
 	return s.checkFrames()
+}
+
+// defaultChunk is the small one where copy mode is certain and the MTU fits. In
+// zero-copy mode some drivers (igb) receive into a chunk in whole KiB behind its
+// headroom, and cut what is longer.
+func (s *Session) defaultChunk() int {
+	copies := s.cfg.Mode == afxdp.ModeCopy || believesChecksums(s.link.Kind)
+	if copies && s.link.MTU <= largestMTU(umem.MinChunk) {
+		return umem.MinChunk
+	}
+	return umem.MaxChunk
 }
 
 func (s *Session) mtuRemedy() string {

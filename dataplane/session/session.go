@@ -21,7 +21,7 @@ import (
 
 // Defaults of Config.
 const (
-	DefaultPayload       = 32 << 20 // bytes of payload that the frames of a default session hold
+	DefaultFrames        = 16384 // frames to send from, over all queues: 23 MB of payload at an MTU of 1500
 	DefaultNeighbourWait = 5 * time.Second
 	carrierWait          = 10 * time.Second
 	rxFrames             = 1024 // frames with the kernel for receiving, per queue
