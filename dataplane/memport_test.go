@@ -28,6 +28,7 @@ type memPort struct {
 	held    []umem.Desc
 	answer  func() Kick // what Kick says instead; KickDown and KickDead take nothing
 	kicks   int
+	waits   int
 	wake    chan struct{}
 	noFill  int // packets lost because the fill ring was empty
 	closed  bool
@@ -138,6 +139,7 @@ func (p *memPort) deliver(packet []byte) {
 }
 
 func (p *memPort) Wait(d time.Duration) {
+	p.waits++
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {

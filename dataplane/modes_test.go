@@ -200,3 +200,28 @@ func TestSameFrameAgainAndAgain(t *testing.T) {
 	g.peer.mute = false
 	g.finish()
 }
+
+// TestEarlyMeansEveryByte: a commit that the peer's window cuts in two is not
+// released for its first half, however often that is sent.
+func TestEarlyMeansEveryByte(t *testing.T) {
+	for _, mode := range []ReleaseMode{ReleaseCompletion, ReleaseSubmit} {
+		g := newRig(t, 64, func(c *Config) { c.Release = mode })
+		w := g.writer(0)
+		s := g.open(w)
+		r := g.peer.flows[s.flow]
+		r.window = 500
+		g.peer.reply(r, r.sndNext, wire.FlagACK, nil)
+		g.step()
+		g.peer.mute = true
+		c := newSource(1, w, s, 900)
+		c.push()
+		g.until("sent three times", func() bool { return s.StatsNow().Retransmits >= 2 })
+		if drain(t, w, c); len(c.log) != 0 || s.StatsNow().Cuts == 0 {
+			t.Fatalf("%v: %d released, %d cuts", mode, len(c.log), s.StatsNow().Cuts)
+		}
+		g.peer.mute = false
+		r.window = peerWindow
+		g.until("released", func() bool { drain(t, w, c); return len(c.log) == 1 })
+		g.finish()
+	}
+}

@@ -78,6 +78,10 @@ func TestQueueDies(t *testing.T) {
 					t.Fatalf("nothing in quarantine: %+v", census)
 				}
 			}
+			g.until("opened again", func() bool { return g.p.Rebuild(g.now) == nil })
+			if g.p.ready.len() == 0 {
+				t.Fatal("what waited for a completion would wait for a timeout")
+			}
 			g.goOn(c)
 			k := g.p.CountersNow()
 			if k.Rebuilds != 1 || k.RebuildTry != 4 || name == "completions cease" && k.Quarantined == 0 {
@@ -100,6 +104,8 @@ func TestQueueDeadForGood(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			g, c := start(t, func(cfg *Config) { cfg.Reopen = reopen })
+			var late Buf
+			g.until("a frame is there", func() (ok bool) { drain(t, c.w, c); late, ok = c.w.Reserve(c.s); return ok })
 			g.port.hold = true
 			g.until("failed", func() bool {
 				if g.p.Dead() != nil {
@@ -110,6 +116,11 @@ func TestQueueDeadForGood(t *testing.T) {
 				return c.s.Home()
 			})
 			drain(t, c.w, c)
+			c.commit(late)
+			g.until("what is committed too late is answered", func() bool { drain(t, c.w, c); return len(c.pending) == 0 })
+			if r := c.log[len(c.log)-1]; r.Reason != Aborted || r.Frame != late.Frame {
+				t.Fatalf("a commit after the end: %+v", r)
+			}
 			if err := c.s.Err(); !errors.Is(err, ErrQueueDead) || reopen != nil && err.Error() == ErrQueueDead.Error() {
 				t.Fatalf("err %v", err)
 			}

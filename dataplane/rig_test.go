@@ -172,13 +172,18 @@ func (c *source) push() {
 		if !ok {
 			return
 		}
-		n := copy(b.Bytes, c.bytes[c.at:])
-		c.cookie++
-		c.pending[c.cookie] = [2]int{c.at, c.at + n}
-		c.w.Commit(c.s, b, n, c.cookie)
-		c.at += n
+		c.commit(b)
 	}
 	c.w.CloseWrite(c.s)
+}
+
+// commit sends the next bytes in b.
+func (c *source) commit(b Buf) {
+	n := copy(b.Bytes, c.bytes[c.at:])
+	c.cookie++
+	c.pending[c.cookie] = [2]int{c.at, c.at + n}
+	c.w.Commit(c.s, b, n, c.cookie)
+	c.at += n
 }
 
 // took checks one release against the commit it answers.
