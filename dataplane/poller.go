@@ -174,10 +174,10 @@ func (c *Config) validate() error {
 
 // Step does one bounded round of everything at time now, which never goes back,
 // and returns how many things it moved; 0 is an idle pass. While the queue is dead
-// it does nothing.
+// it does nothing; once that is for good, it only answers what writers commit.
 func (p *Poller) Step(now tcp.Time) (work int) {
 	if p.dead != nil {
-		return 0
+		return p.refuse(now)
 	}
 	completions := p.reap(now)
 	work = completions + p.receive(now) + p.expire(now) + p.admit(now)

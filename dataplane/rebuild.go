@@ -120,6 +120,16 @@ func (p *Poller) fail(now tcp.Time, err error) error {
 	return p.failed
 }
 
+// refuse answers what was committed on a queue that is dead for good.
+func (p *Poller) refuse(now tcp.Time) int {
+	if p.failed == nil {
+		return 0
+	}
+	n := p.admit(now)
+	p.publishLanes()
+	return n
+}
+
 // writeOff answers the commits whose frame stays in quarantine: there will never be
 // another answer.
 func (p *Poller) writeOff() {

@@ -84,9 +84,10 @@ func (p *Poller) loop() tcp.Time {
 	}
 }
 
-// revive tries to open a dead queue again, and sleeps until the next attempt.
+// revive tries to open a dead queue again, and sleeps until the next attempt. There
+// is no port to wait with.
 func (p *Poller) revive(now tcp.Time) {
-	if p.failed != nil || p.Rebuild(now) == nil {
+	if p.failed == nil && p.Rebuild(now) == nil {
 		return
 	}
 	if d := p.rebuild.at - now; d > 0 {
