@@ -21,7 +21,11 @@ func TestReleaseOnAckAndCompletion(t *testing.T) {
 		s := &scenarios[i]
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
-			s.run(t, *seeds)
+			n := *seeds
+			if testing.Short() {
+				n = max(1, n/10)
+			}
+			s.run(t, n)
 		})
 	}
 }
