@@ -105,7 +105,8 @@ func TestMutantsAreCaught(t *testing.T) {
 			t.Parallel()
 			tr := lossy(dataplane.ReleaseAck).lately()
 			tr.session.Binding = b
-			o := tr.mutate(func(p dataplane.Port) dataplane.Port { return &forgetful{Port: p} }).run(t)
+			tr.wrap = func(p dataplane.Port) dataplane.Port { return &forgetful{Port: p} }
+			o := tr.run(t)
 			caught(t, &o)
 		})
 	}
