@@ -48,8 +48,8 @@ func (c *Conn) receiveAck(now Time, seg *wire.Segment) bool {
 	switch {
 	case c.sndUna.Before(ack):
 		c.cumulative(now, ack, &ev)
-	case !c.sackOK && !moved && seg.Len() == 0 && c.outstanding():
-		c.recovery.dupAcks++
+	case !c.sackOK && !moved && seg.Len() == 0:
+		c.duplicate(&ev)
 	}
 	if c.sackOK { // behind what is ACKed: RACK wants an ACK's segments in order of sequence
 		c.receiveSACK(now, seg, &ev)
@@ -99,6 +99,9 @@ func (c *Conn) cumulative(now Time, ack Seq, ev *ackEvent) {
 		}
 		c.dropSlot(i)
 	}
+	if !c.sackOK {
+		c.deflate(ev)
+	}
 	if c.finQueue && !c.finSlot && c.state.sending() {
 		c.queueFIN()
 	}
@@ -110,11 +113,10 @@ func (c *Conn) cumulative(now Time, ack Seq, ev *ackEvent) {
 }
 
 // recover finds losses, moves between the phases, and lets the window grow or fall.
+// The ACK that ends a fast recovery does neither.
 func (c *Conn) recover(now Time, ev *ackEvent) {
 	lost := c.detectLoss(now) || c.detectLossReno(ev)
-	if c.recovery.phase == phaseLoss && ev.acked > 0 {
-		c.growWindow(ev)
-	}
+	was := c.recovery.phase
 	c.leaveRecovery()
 	switch {
 	case c.recovery.phase == phaseOpen && lost:
@@ -122,16 +124,45 @@ func (c *Conn) recover(now Time, ev *ackEvent) {
 		c.reduceRate(ev.delivered, false)
 	case c.recovery.phase == phaseRecovery:
 		c.reduceRate(ev.delivered, ev.acked > 0 && !lost)
-	case c.recovery.phase == phaseOpen && ev.acked > 0:
-		c.growWindow(ev)
+	case was == phaseOpen:
+		c.growWindow(ev, ev.acked)
+	case was == phaseLoss: // https://www.rfc-editor.org/rfc/rfc3465#section-2.3
+		c.growWindow(ev, min(ev.acked, c.mss))
 	}
 }
 
-// growWindow lets congestion control count an ACK, if the window was what limited
-// us (https://www.rfc-editor.org/rfc/rfc7661#section-4.1 in its simplest form).
-func (c *Conn) growWindow(ev *ackEvent) {
-	if c.cwndLimited || c.cc.window() < c.cc.threshold() && 2*ev.prior > c.cc.window() {
-		c.cc.onAck(ev.acked)
+// growWindow lets congestion control count what an ACK acked, if the window was what
+// limited us (https://www.rfc-editor.org/rfc/rfc7661#section-4.1 in its simplest form).
+func (c *Conn) growWindow(ev *ackEvent, acked int) {
+	if acked > 0 && (c.cwndLimited || c.cc.window() < c.cc.threshold() && 2*ev.prior > c.cc.window()) {
+		c.cc.onAck(acked)
+	}
+}
+
+// duplicate counts a duplicate ACK of a peer without SACK: one segment left the
+// network. More of them than were out when the recovery began are somebody's invention
+// (https://www.rfc-editor.org/rfc/rfc5681#section-5).
+func (c *Conn) duplicate(ev *ackEvent) {
+	r := &c.recovery
+	most := dupThresh
+	if r.phase == phaseRecovery {
+		most = r.point.Sub(c.sndUna) / c.mss
+	}
+	if r.dupAcks < min(most, c.rack.flight.segments) {
+		r.dupAcks++
+		ev.delivered += c.mss
+	}
+}
+
+// deflate takes back what duplicate ACKs counted and a cumulative ACK now covers
+// (https://www.rfc-editor.org/rfc/rfc9937#section-5, DeliveredData).
+func (c *Conn) deflate(ev *ackEvent) {
+	r := &c.recovery
+	n := min(r.dupAcks, (ev.acked-1)/c.mss)
+	r.dupAcks -= n
+	ev.delivered -= min(ev.delivered, n*c.mss)
+	if r.phase != phaseRecovery {
+		r.dupAcks = 0
 	}
 }
 
@@ -142,18 +173,21 @@ func (c *Conn) detectLossReno(ev *ackEvent) bool {
 	if c.sackOK || !c.outstanding() {
 		return false
 	}
-	r := &c.recovery
+	r, repeated := &c.recovery, c.repeated()
 	partial := ev.acked > 0 && r.phase == phaseRecovery && c.sndUna.Before(r.point)
-	if ev.acked > 0 {
-		r.dupAcks = max(0, r.dupAcks-(ev.acked-1)/c.mss)
-		if r.phase != phaseRecovery {
-			r.dupAcks = 0
-		}
-	}
-	third := r.phase == phaseOpen && r.dupAcks >= dupThresh
+	third := r.phase == phaseOpen && r.dupAcks >= dupThresh && !repeated
 	if head := c.q.head; (third || partial) && c.q.slots[head].has(slotFlight) {
 		c.markLost(head)
 		return true
 	}
 	return false
+}
+
+// repeated reports that duplicate ACKs may be of our own retransmissions: nothing
+// beyond the point of the last recovery was ACKed yet
+// (https://www.rfc-editor.org/rfc/rfc6582#section-3.2, step 1).
+func (c *Conn) repeated() bool {
+	r := &c.recovery
+	r.guarded = r.guarded && c.sndUna.AtMost(r.point)
+	return r.guarded
 }

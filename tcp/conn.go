@@ -63,8 +63,9 @@ type Conn struct {
 	retries  int
 	backoff  uint
 	lastProg Time // when the peer last ACKed something new
+	lastSent Time // when a segment was last sent; 0 = never
 
-	cwndLimited bool // the last Transmit stopped at the congestion window
+	cwndLimited bool // the last Transmit left no room for a segment in the congestion window
 	overrideSWS bool // the persist timer allows a small segment
 
 	challenge challengeLimit

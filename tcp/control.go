@@ -14,6 +14,7 @@ type control interface {
 	onTimeout(now Time, flight int, first bool)
 	setWindow(bytes int) // proportional rate reduction speaks
 	onRecovered()
+	onIdle(restart int) // nothing was sent for a whole timeout; restart is the initial window, bytes
 }
 
 func newControl(name Congestion) (control, error) {

@@ -20,13 +20,16 @@ type recoveryState struct {
 	delivered int // prr_delivered
 	out       int // prr_out
 	dupAcks   int // only without SACK
+
+	guarded bool // phaseOpen, without SACK: duplicate ACKs count for nothing until point is passed
 }
 
 // enterRecovery begins fast recovery: ssthresh falls once. delivered is what the
 // ACK that showed the loss delivered.
 func (c *Conn) enterRecovery(now Time, delivered int) {
 	c.stats.Recoveries++
-	c.cc.onLoss(now, c.flightSize())
+	// What limited transmit sent beyond the window does not count (https://www.rfc-editor.org/rfc/rfc5681#section-3.2, step 2).
+	c.cc.onLoss(now, min(c.flightSize(), c.cc.window()))
 	c.recovery = recoveryState{phase: phaseRecovery, point: c.sndNxt,
 		recoverFS: max(1, c.inFlight()+c.rack.lost.bytes+delivered), dupAcks: c.recovery.dupAcks}
 }
@@ -67,7 +70,7 @@ func (c *Conn) leaveRecovery() {
 	if c.recovery.phase == phaseRecovery {
 		c.cc.onRecovered()
 	}
-	c.recovery = recoveryState{}
+	c.recovery = recoveryState{point: c.recovery.point, guarded: !c.sackOK}
 }
 
 // enterLoss is what a retransmission timeout means: everything out is lost, and we

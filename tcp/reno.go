@@ -53,3 +53,12 @@ func (r *reno) onTimeout(now Time, flight int, first bool) {
 
 func (r *reno) setWindow(bytes int) { r.cwnd = max(bytes, r.mss) }
 func (r *reno) onRecovered()        { r.cwnd = max(r.ssthresh, r.mss) }
+
+// onIdle keeps the threshold near the window that worked, so that slow start leads back to it
+// (https://www.rfc-editor.org/rfc/rfc7661#section-4.4.3 has the same three quarters).
+func (r *reno) onIdle(restart int) {
+	if r.cwnd > restart {
+		r.ssthresh = max(r.ssthresh, r.cwnd/4*3)
+		r.cwnd, r.credit = restart, 0
+	}
+}

@@ -24,6 +24,7 @@ func (c *Conn) Transmit(now Time, out []Tx) int {
 	if c.state.sending() {
 		n += c.resendLost(now, out[n:])
 		n += c.sendNew(now, out[n:])
+		c.cwndLimited = c.inFlight()+c.mss > c.cc.window()
 		c.armPersist(now)
 		if c.probeNow && n < len(out) {
 			n += c.emitProbe(now, &out[n])
@@ -117,7 +118,7 @@ func (c *Conn) fit(i int32) (int32, bool) {
 // sendNew sends what was never sent, as far as both windows and the pacer let it.
 func (c *Conn) sendNew(now Time, out []Tx) int {
 	n := 0
-	c.cwndLimited = false
+	c.restart(now)
 	for c.q.fresh != none && n < len(out) {
 		i := c.q.fresh
 		if !c.pace.ready(now) {
@@ -129,7 +130,6 @@ func (c *Conn) sendNew(now Time, out []Tx) int {
 		}
 		s := &c.q.slots[i]
 		if flight := c.inFlight(); flight > 0 && flight+s.seqLen() > c.cc.window() {
-			c.cwndLimited = true
 			break
 		}
 		if !c.emitSlot(now, i, &out[n]) {
@@ -138,6 +138,15 @@ func (c *Conn) sendNew(now Time, out []Tx) int {
 		n++
 	}
 	return n
+}
+
+// restart goes back to the initial window where so long nothing was sent that the
+// last ACKs say nothing about the path as it is now
+// (https://www.rfc-editor.org/rfc/rfc5681#section-4.1).
+func (c *Conn) restart(now Time) {
+	if c.q.fresh != none && !c.outstanding() && c.lastSent > 0 && now-c.lastSent > c.rtt.rto {
+		c.cc.onIdle(c.cfg.InitialCwnd * c.mss)
+	}
 }
 
 // fitWindow makes slot i, never sent, fit into the peer's window, if need be by
@@ -204,7 +213,7 @@ func (c *Conn) noteSent(now Time, i int32) {
 		c.q.fresh = s.next
 	}
 	s.xmits = min(s.xmits+1, 1<<16-2)
-	s.sent = now
+	s.sent, c.lastSent = now, now
 	if s.xmits == 1 {
 		s.first = now
 		c.stats.BytesSent += uint64(s.length)
