@@ -72,7 +72,9 @@ func run(ctx context.Context, std stdio, args []string) int {
 		return exitNotStarted
 	}
 	if exit.err != nil {
-		fmt.Fprintf(std.err, "%s: %v\n", cmd.CommandPath(), strings.TrimSpace(exit.err.Error()))
+		for line := range strings.Lines(strings.TrimSpace(exit.err.Error())) {
+			fmt.Fprintf(std.err, "%s: %s\n", cmd.CommandPath(), strings.TrimSuffix(line, "\n"))
+		}
 	}
 	return exit.code
 }

@@ -132,12 +132,14 @@ func (s *show) report(r *transfer.Report) error {
 	if s.asJSON {
 		return printJSON(s.std.out, r)
 	}
-	if !r.Started {
-		return nil
-	}
 	var b strings.Builder
 	for i := range r.Streams {
-		streamLine(&b, &r.Streams[i], len(r.Streams) > 1)
+		if st := &r.Streams[i]; st.Local != "" { // it did connect
+			streamLine(&b, st, len(r.Streams) > 1)
+		}
+	}
+	if b.Len() == 0 {
+		return nil
 	}
 	sumLines(&b, r)
 	text := b.String()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 
 	"github.com/spf13/cobra"
 	"github.com/xsend/xsend/internal/sink"
@@ -52,7 +53,7 @@ privileges and no AF_XDP. Without --once it goes on until a signal ends it.`,
 }
 
 func (f *sinkFlags) run(cmd *cobra.Command, std stdio) error {
-	if err := f.config(cmd); err != nil {
+	if err := errors.Join(f.config(cmd), f.tryOutput()); err != nil {
 		return notStarted(err)
 	}
 	in, release := catch(cmd.Context())
@@ -96,6 +97,18 @@ func (f *sinkFlags) config(cmd *cobra.Command) error {
 	f.cfg.ReadBuffer, f.cfg.WindowClamp, f.cfg.ReadSize = int(f.rcvbuf), int(f.windowClamp), int(f.readSize)
 	f.cfg.BytesPerSecond = (f.readRate + 7) / 8
 	return nil
+}
+
+// tryOutput makes the output file before anybody connects, so that a wrong name is known at once.
+func (f *sinkFlags) tryOutput() error {
+	if f.cfg.OutPath == "" {
+		return nil
+	}
+	out, err := os.OpenFile(f.cfg.OutPath, os.O_CREATE|os.O_WRONLY, 0o666)
+	if err != nil {
+		return fmt.Errorf("output: %w", err)
+	}
+	return out.Close()
 }
 
 func (f *sinkFlags) print(std stdio, s sink.Summary) error {

@@ -17,10 +17,16 @@ import (
 // errInterrupted is in the error of a stream that was cut short because the user asked for it.
 var errInterrupted = errors.New("interrupted")
 
+// world is what a run needs of the machine; a test stands in for it.
+type world struct {
+	resolve func(context.Context, *Config) (remote netip.AddrPort, link string, err error)
+	open    func(context.Context, session.Config) (network, error)
+}
+
 // run is one call of Run.
 type run struct {
-	cfg  Config
-	open func(context.Context, session.Config) (network, error)
+	cfg Config
+	world
 	stop context.Context // its end: read no more, close, drain
 	cut  context.Context // its end: reset everything
 
@@ -47,12 +53,12 @@ type run struct {
 // was read, and drains for at most the linger time; when cut ends, it resets what is left. The report is
 // complete either way, and holds the error and the exit code.
 func Run(stop, cut context.Context, cfg Config) Report {
-	return start(stop, cut, cfg, openSession).all()
+	return start(stop, cut, cfg, world{resolve: resolve, open: openSession}).all()
 }
 
-func start(stop, cut context.Context, cfg Config, open func(context.Context, session.Config) (network, error)) *run {
+func start(stop, cut context.Context, cfg Config, w world) *run {
 	cfg.setDefaults()
-	r := &run{cfg: cfg, open: open, stop: stop, cut: cut}
+	r := &run{cfg: cfg, world: w, stop: stop, cut: cut}
 	r.report = Report{
 		Schema: Schema, Version: cfg.Version, Title: cfg.Title, Release: cfg.Release, Checksum: "sw", SG: "off",
 		Streams: []StreamReport{}, Intervals: []Interval{},
@@ -82,7 +88,7 @@ func (r *run) prepare() (err error) {
 	if err := r.openInput(); err != nil {
 		return err
 	}
-	if r.remote, r.link, err = r.cfg.resolve(r.stop); err != nil {
+	if r.remote, r.link, err = r.resolve(r.stop, &r.cfg); err != nil {
 		return err
 	}
 	r.report.Start.Remote = r.remote
@@ -101,8 +107,9 @@ func (r *run) prepare() (err error) {
 }
 
 func (r *run) openInput() (err error) {
-	r.report.Start.Source = "pattern"
+	r.report.Start.Source = r.cfg.Path
 	if r.cfg.Pattern {
+		r.report.Start.Source = "pattern"
 		return nil
 	}
 	if r.input, err = openInput(r.cfg.Path, r.cfg.Stdin); err != nil {

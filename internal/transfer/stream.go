@@ -51,12 +51,23 @@ func (s *sender) connect() error {
 	defer cancel()
 	conn, err := s.run.net.Dial(ctx, s.dial)
 	if err != nil {
-		return err
+		return dialError(err)
 	}
 	s.conn, s.begin = conn, time.Now()
 	s.report.Local, s.report.Remote = conn.LocalAddr().String(), conn.RemoteAddr().String()
 	s.run.began(s)
 	return nil
+}
+
+// dialError adds the remedy to errors that the peer caused.
+func dialError(err error) error {
+	switch {
+	case errors.Is(err, tcp.ErrRefused):
+		return fmt.Errorf("%w: nothing listens there, or a firewall refuses: start the receiver first (xsend sink)", err)
+	case errors.Is(err, tcp.ErrTimeout):
+		return fmt.Errorf("%w; --connect-timeout says how long to wait", err)
+	}
+	return err
 }
 
 // transmit sends everything, closes, and waits for the ACK of everything and the last frame.

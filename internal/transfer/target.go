@@ -33,7 +33,7 @@ func splitTarget(target string) (host string, port uint16, err error) {
 
 // resolve finds the address to connect to: the first of the host's that there is a route to. If there is
 // none, the error says why for the first one. link is the name of the interface that the route leaves by.
-func (c *Config) resolve(ctx context.Context) (remote netip.AddrPort, link string, err error) {
+func resolve(ctx context.Context, c *Config) (remote netip.AddrPort, link string, err error) {
 	host, port, err := splitTarget(c.Target)
 	if err != nil {
 		return remote, "", err

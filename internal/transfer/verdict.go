@@ -102,17 +102,22 @@ func (r *Report) Signal(n int) {
 	}
 }
 
-// streamErrors says what failed; the same text of many streams once.
+// streamErrors says what failed; the same text of many streams once, with their number.
 func (r *run) streamErrors() error {
-	var errs []error
-	seen := map[string]bool{}
+	times := map[string]int{}
 	for _, s := range r.senders {
-		err := s.report.Err
-		if err == nil || seen[err.Error()] {
+		times[s.report.Error]++
+	}
+	var errs []error
+	for _, s := range r.senders {
+		err, n := s.report.Err, times[s.report.Error]
+		times[s.report.Error] = 0
+		switch {
+		case err == nil || n == 0:
 			continue
-		}
-		seen[err.Error()] = true
-		if len(r.senders) > 1 {
+		case n > 1:
+			err = fmt.Errorf("stream %d and %d more: %w", s.id, n-1, err)
+		case len(r.senders) > 1:
 			err = fmt.Errorf("stream %d: %w", s.id, err)
 		}
 		errs = append(errs, err)
