@@ -42,6 +42,8 @@ func TestOpenRefuses(t *testing.T) {
 		"too few frames":     {cfg: session.Config{Frames: 1000}, want: umem.ErrTooSmall, says: "1024 on the fill ring + 256 in reserve + 2"},
 		"too many queues":    {cfg: session.Config{Queues: 2}, want: session.ErrConfig, says: "veth-a has 1"},
 		"odd ring":           {cfg: session.Config{Ring: 1000}, want: session.ErrConfig, says: "power of two"},
+		"huge ring":          {cfg: session.Config{Ring: 1 << 30}, want: session.ErrConfig, says: "65536"},
+		"no writers":         {cfg: session.Config{Writers: -1}, want: session.ErrConfig, says: "-1 writers"},
 		"other binding":      {cfg: session.Config{Binding: "dpdk"}, want: session.ErrConfig, says: "native or asavie"},
 		"no such CPU":        {cfg: session.Config{CPU: []int{4000}}, want: session.ErrConfig, says: "CPU 4000"},
 		"negative CPU":       {cfg: session.Config{CPU: []int{-1}}, want: session.ErrConfig, says: "CPU -1"},

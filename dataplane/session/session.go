@@ -23,6 +23,9 @@ import (
 const (
 	DefaultFrames        = 16384 // frames to send from, over all queues: 23 MB of payload at an MTU of 1500
 	DefaultNeighbourWait = 5 * time.Second
+	DefaultRing          = 2048    // entries
+	minRing              = 64      // two batches of the kernel's
+	maxRing              = 1 << 16 // the kernel would take more, and all memory there is
 	carrierWait          = 10 * time.Second
 	rxFrames             = 1024 // frames with the kernel for receiving, per queue
 	reserveFrames        = 256  // frames that writers can't take, per queue
@@ -124,11 +127,14 @@ func (c *Config) setDefaults() error {
 	if c.Binding != BindingNative && c.Binding != BindingAsavie {
 		return fmt.Errorf("%w: binding %q: must be %s or %s", ErrConfig, c.Binding, BindingNative, BindingAsavie)
 	}
-	if c.Queues < 0 || c.Frames < 0 || c.Ring < 0 || c.Ring&(c.Ring-1) != 0 {
-		return fmt.Errorf("%w: %d queues, %d frames, ring of %d: must not be negative, the ring a power of two", ErrConfig, c.Queues, c.Frames, c.Ring)
+	if c.Queues < 0 || c.Frames < 0 || c.Writers < 0 {
+		return fmt.Errorf("%w: %d queues, %d frames, %d writers: must not be negative", ErrConfig, c.Queues, c.Frames, c.Writers)
 	}
 	if c.Ring == 0 {
-		c.Ring = 2048
+		c.Ring = DefaultRing
+	}
+	if c.Ring < minRing || c.Ring > maxRing || c.Ring&(c.Ring-1) != 0 {
+		return fmt.Errorf("%w: rings of %d entries: must be a power of two from %d to %d", ErrConfig, c.Ring, minRing, maxRing)
 	}
 	if c.Writers == 0 {
 		c.Writers = 1
