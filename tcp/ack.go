@@ -20,6 +20,7 @@ type ackEvent struct {
 	delivered int // those plus newly SACKed, each counted once
 	rtt       Duration
 	ambiguous bool // it covers a retransmission: what it answers, and so its time, is not known
+	first     Time // when the oldest of those was first sent
 	prior     int  // bytes in flight before it
 }
 
@@ -29,6 +30,31 @@ func (ev *ackEvent) sample(now Time, s *slot) {
 	if s.xmits == 1 && ev.rtt == 0 && !s.has(slotReneged) {
 		ev.rtt = max(now-s.sent, 1)
 	}
+}
+
+// karn notes a segment that was sent more than once.
+func (ev *ackEvent) karn(s *slot) {
+	if s.xmits > 1 && !ev.ambiguous {
+		ev.ambiguous, ev.first = true, s.first
+	}
+}
+
+// measure takes the round-trip time, and reports whether there was one. Where the ACK
+// covers a retransmission only the echo tells, if it is of a time since the segment was
+// first sent (https://www.rfc-editor.org/rfc/rfc7323#section-4).
+func (c *Conn) measure(now Time, ev *ackEvent) bool {
+	rtt := ev.rtt
+	if ev.ambiguous {
+		rtt = 0
+		if d := int32(c.tsVal(now) - ev.echo.val); ev.echo.valid && d >= 0 && !ev.echo.before(ev.first) {
+			rtt = Duration(max(d, 1)) * Millisecond
+		}
+	}
+	if rtt == 0 {
+		return false
+	}
+	c.rtt.sample(rtt)
+	return true
 }
 
 // receiveAck is the ACK field of an acceptable segment, https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4
@@ -54,8 +80,11 @@ func (c *Conn) receiveAck(now Time, seg *wire.Segment) bool {
 	if c.sackOK { // behind what is ACKed: RACK wants an ACK's segments in order of sequence
 		c.receiveSACK(now, seg, &ev)
 	}
-	if ev.rtt > 0 && !ev.ambiguous {
-		c.rtt.sample(ev.rtt)
+	if c.measure(now, &ev) {
+		c.backoff = 0
+	}
+	if ev.acked > 0 {
+		c.armRTO(now)
 	}
 	c.recover(now, &ev)
 	if moved && !c.outstanding() {
@@ -85,7 +114,7 @@ func (c *Conn) cumulative(now Time, ack Seq, ev *ackEvent) {
 	c.stats.BytesAcked += uint64(ev.acked)
 	c.sndUna = ack
 	c.lastProg = now
-	c.retries, c.backoff = 0, 0
+	c.retries = 0
 	for i := c.q.head; i != none && i != c.q.fresh; i = c.q.head {
 		s := &c.q.slots[i]
 		if ack.Before(s.end()) {
@@ -94,7 +123,7 @@ func (c *Conn) cumulative(now Time, ack Seq, ev *ackEvent) {
 		if !s.has(slotSACKed) {
 			ev.delivered += s.seqLen()
 			ev.sample(now, s)
-			ev.ambiguous = ev.ambiguous || s.xmits > 1
+			ev.karn(s)
 			c.rack.delivered(now, s, ev.echo)
 		}
 		c.dropSlot(i)
@@ -105,7 +134,6 @@ func (c *Conn) cumulative(now Time, ack Seq, ev *ackEvent) {
 	if c.finQueue && !c.finSlot && c.state.sending() {
 		c.queueFIN()
 	}
-	c.armRTO(now)
 	if c.finSlot && ack == c.sndEnd {
 		c.finAcked(now)
 		c.stats.BytesAcked--

@@ -127,11 +127,14 @@ func (c *Conn) establish(now Time, seg *wire.Segment) {
 	c.timers.rto = Never
 	c.sendSYN = false
 	segments := c.cfg.InitialCwnd
-	if c.synTries == 1 {
+	if c.synTries > 1 {
+		segments = 1 // https://www.rfc-editor.org/rfc/rfc5681#section-3.1: the SYN was lost
+	}
+	if c.synTries == 1 || c.tsOK && seg.Options.TSEcr == c.tsVal(c.synSent) {
 		c.rtt.sample(now - c.synSent)
 		c.rack.minRTT = c.rtt.last
 	} else {
-		segments = 1 // https://www.rfc-editor.org/rfc/rfc5681#section-3.1: the SYN was lost
+		c.rtt.rto = max(c.rtt.rto, unmeasuredRTO)
 	}
 	c.retries, c.backoff = 0, 0
 	c.lastProg = now

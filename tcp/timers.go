@@ -21,7 +21,8 @@ const (
 	persistMax    = 60 * Second       // https://www.rfc-editor.org/rfc/rfc1122#page-92 leaves it to us
 	swsOverride   = 200 * Millisecond // https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6.2.1 (0.1 to 1 s)
 	maxBackoff    = 16
-	initialRTO    = Second // https://www.rfc-editor.org/rfc/rfc6298#section-2
+	initialRTO    = Second     // https://www.rfc-editor.org/rfc/rfc6298#section-2
+	unmeasuredRTO = 3 * Second // https://www.rfc-editor.org/rfc/rfc6298#section-5 (5.7)
 	clockGranular = Millisecond
 )
 

@@ -1,0 +1,153 @@
+package tcp
+
+import (
+	"testing"
+
+	"github.com/xsend/xsend/internal/wire"
+)
+
+// https://www.rfc-editor.org/rfc/rfc6298#section-2, by hand.
+func TestRttFormulas(t *testing.T) {
+	var r rttState
+	r.init(200 * Millisecond)
+	if r.rto != Second {
+		t.Fatalf("before the first sample: %+v", r)
+	}
+	r.sample(400 * Millisecond)
+	if r.srtt != 400*Millisecond || r.rttvar != 200*Millisecond || r.rto != 1200*Millisecond {
+		t.Fatalf("after the first: %+v", r)
+	}
+	r.sample(800 * Millisecond)
+	if r.srtt != 450*Millisecond || r.rttvar != 250*Millisecond || r.rto != 1450*Millisecond {
+		t.Fatalf("after the second: %+v", r)
+	}
+}
+
+func TestRttFloorAndCeiling(t *testing.T) {
+	var r rttState
+	r.init(200 * Millisecond)
+	for range 100 {
+		r.sample(Millisecond)
+	}
+	if r.rto != 201*Millisecond {
+		t.Fatalf("floor: %+v", r)
+	}
+	r.sample(1000 * Second)
+	if r.rto != maxRTO {
+		t.Fatalf("ceiling: %+v", r)
+	}
+	r.init(3 * Second)
+	if r.rto != 3*Second {
+		t.Fatalf("a floor above the initial value: %+v", r)
+	}
+}
+
+func TestRttHandshakeIsASample(t *testing.T) {
+	h := newHarness(t, nil)
+	h.connect()
+	h.want(0, 0, wire.FlagSYN)
+	h.advance(40 * Millisecond)
+	h.synAck()
+	h.want(1, 0, wire.FlagACK)
+	if st := h.c.Stats(); st.SRTT != 40*Millisecond || st.RTO != 240*Millisecond || st.MinRTT != 40*Millisecond {
+		t.Fatalf("%+v", st)
+	}
+}
+
+// A SYN sent again gives no sample, and the timeout is three seconds when payload is
+// sent (https://www.rfc-editor.org/rfc/rfc6298#section-5, 5.7); unless the peer's echo
+// says which of them it answers.
+func TestRttSynSentAgain(t *testing.T) {
+	for name, c := range map[string]struct {
+		ts   bool
+		echo Duration // before now
+		rto  Duration
+	}{
+		"no timestamps": {rto: 3 * Second},
+		"the first":     {ts: true, echo: 1040 * Millisecond, rto: 3 * Second},
+		"the second":    {ts: true, echo: 40 * Millisecond, rto: 240 * Millisecond},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHarness(t, func(_ *Config, h *harness) { h.opts.HasTS = c.ts })
+			h.connect()
+			h.advance(1040 * Millisecond)
+			h.want(0, 0, wire.FlagSYN)
+			h.want(0, 0, wire.FlagSYN)
+			seg := wire.Segment{Flow: testFlow, Seq: uint32(h.irs), Ack: uint32(testISS + 1), Flags: wire.FlagSYN | wire.FlagACK, Window: h.wnd, Options: h.opts}
+			seg.Options.TSVal, seg.Options.TSEcr = h.peerTS, h.c.tsVal(h.now-c.echo)
+			h.inject(seg)
+			h.want(1, 0, wire.FlagACK)
+			if st := h.c.Stats(); st.RTO != c.rto || st.Cwnd != h.c.MSS() {
+				t.Fatalf("RTO %d ms, cwnd %d", st.RTO/Millisecond, st.Cwnd)
+			}
+		})
+	}
+}
+
+// A segment sent twice gives no sample by itself (Karn), but the peer's echo does
+// (https://www.rfc-editor.org/rfc/rfc7323#section-4): without it a path that became slower
+// than the timeout would never be measured again, and each segment sent twice for ever.
+func TestRttPathSlowerThanTheTimeout(t *testing.T) {
+	h := established(t, nil)
+	n := 0
+	for range 6 {
+		h.write(mss)
+		seg := h.segment(wire.FlagACK, n+mss) // its echo is of the first transmission
+		h.advance(2 * Second)
+		h.inject(seg)
+		n += mss
+	}
+	h.out = nil
+	before := h.c.Stats().Timeouts
+	for range 3 {
+		h.write(mss)
+		seg := h.segment(wire.FlagACK, n+mss)
+		h.advance(2 * Second)
+		h.inject(seg)
+		n += mss
+	}
+	h.out = nil
+	if st := h.c.Stats(); st.Timeouts != before || st.SRTT < Second {
+		t.Fatalf("%d more timeouts, SRTT %d ms, RTO %d ms", st.Timeouts-before, st.SRTT/Millisecond, st.RTO/Millisecond)
+	}
+}
+
+// An echo from the future, or from before the segment was first sent, is none.
+func TestRttNonsenseEcho(t *testing.T) {
+	for _, shift := range []uint32{1 << 31, 1 << 20, ^uint32(0) - 1<<20, ^uint32(0) - 5000} {
+		h := established(t, nil)
+		h.write(mss)
+		h.advance(300 * Millisecond)
+		h.out = nil
+		before := h.c.Stats().SRTT
+		seg := h.segment(wire.FlagACK, mss)
+		seg.Options.TSEcr += shift
+		h.inject(seg)
+		if st := h.c.Stats(); st.SRTT != before {
+			t.Errorf("echo %+d: SRTT %d us", int32(shift), st.SRTT/Microsecond)
+		}
+	}
+}
+
+// The backed-off timeout stays until something is measured
+// (https://www.rfc-editor.org/rfc/rfc6298#section-5).
+func TestRttBackoffStaysWithoutASample(t *testing.T) {
+	h := established(t, func(_ *Config, h *harness) { h.opts.HasTS = false })
+	h.write(2 * mss)
+	h.advance(250 * Millisecond)
+	h.out = nil
+	h.ack(mss) // of the first, sent twice: no sample
+	h.out = nil
+	if rest := h.c.Deadline() - h.now; rest < 400*Millisecond {
+		t.Fatalf("next timeout in %d ms", rest/Millisecond)
+	}
+	h.ack(h.c.sndNxt.Sub(testISS) - 1)
+	h.write(mss)
+	h.advance(Millisecond)
+	h.ack(h.c.sndNxt.Sub(testISS) - 1)
+	h.write(mss)
+	h.out = nil
+	if rest := h.c.Deadline() - h.now; rest > 210*Millisecond {
+		t.Fatalf("next timeout in %d ms", rest/Millisecond)
+	}
+}
