@@ -54,6 +54,9 @@ func effectiveCapabilities() uint64 {
 	return uint64(sets[0].Effective) | uint64(sets[1].Effective)<<32
 }
 
+// LockLimit is RLIMIT_MEMLOCK in bytes: how much memory may be registered without CAP_IPC_LOCK.
+func LockLimit() uint64 { return lockLimit() }
+
 // lockLimit returns RLIMIT_MEMLOCK in bytes; without an answer, no limit: registering the memory will tell.
 func lockLimit() uint64 {
 	var limit unix.Rlimit

@@ -24,6 +24,8 @@ func (k *kernel) checkSource(source netip.Addr) error {
 	}
 	i := slices.IndexFunc(addresses, func(a netlink.Addr) bool { return a.IPNet != nil && addrOf(a.IP) == source })
 	switch {
+	case source.IsLoopback():
+		return fmt.Errorf("source %v: %w: a loopback address does not leave by a NIC; this host has %s", source, ErrNoSource, listed(addresses))
 	case i < 0:
 		return fmt.Errorf("source %v: %w: not an address of this host, which has %s", source, ErrNoSource, listed(addresses))
 	case addresses[i].Flags&unix.IFA_F_DADFAILED != 0:
@@ -42,7 +44,7 @@ func tentative(flags int) bool {
 func listed(addresses []netlink.Addr) string {
 	names := make([]string, 0, len(addresses))
 	for _, a := range addresses {
-		if a.IPNet != nil {
+		if a.IPNet != nil && !addrOf(a.IP).IsLoopback() {
 			names = append(names, addrOf(a.IP).String())
 		}
 	}

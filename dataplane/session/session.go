@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -196,7 +197,11 @@ func (s *Session) checkPrivileges(memory uint64) error {
 	if err != nil {
 		self = os.Args[0]
 	}
-	return fmt.Errorf("%w: AF_XDP needs %v: run as root, or once: %s", ErrPrivileges, missing, hw.SetcapLine(self))
+	why := ""
+	if limit := hw.LockLimit(); memory > limit {
+		why = fmt.Sprintf(" (%d KiB of frames, and RLIMIT_MEMLOCK is %d KiB: ulimit -l raises it, fewer --frames need less)", memory>>10, limit>>10)
+	}
+	return fmt.Errorf("%w: AF_XDP needs %s%s: run as root, or once: %s", ErrPrivileges, strings.Join(missing, ", "), why, hw.SetcapLine(self))
 }
 
 // findPath resolves interface, source and next hop before anything is touched.
