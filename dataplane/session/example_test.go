@@ -6,6 +6,7 @@ import (
 	"log"
 	"net/netip"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/xsend/xsend/dataplane"
@@ -65,6 +66,8 @@ func ExampleSession_Dial() {
 		log.Fatal(err)
 	}
 	defer s.Close()
+	var writers sync.WaitGroup
+	defer writers.Wait() // no writer may be in use when the session is closed
 	for _, peer := range peers {
 		wait, cancel := context.WithTimeout(ctx, 5*time.Second)
 		c, err := s.Dial(wait, session.DialConfig{Remote: peer})
@@ -72,13 +75,13 @@ func ExampleSession_Dial() {
 		if err != nil {
 			log.Fatal(err)
 		}
-		go func() {
+		writers.Go(func() {
 			defer c.Close() // gives frames back, and the port once the connection is over
 			b, err := c.Writer().ReserveWait(ctx, c.Stream())
 			if err != nil {
 				return
 			}
 			c.Writer().Commit(c.Stream(), b, copy(b.Bytes, "hello"), 0)
-		}()
+		})
 	}
 }

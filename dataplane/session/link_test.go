@@ -19,23 +19,23 @@ const outage = 300 * time.Millisecond
 
 // A link that goes down and comes up again in mid-run, at either end: the transfer goes on.
 func TestLinkDownAndUp(t *testing.T) {
-	for name, end := range map[string]string{"the sender's": lab.Sender, "the receiver's": lab.Receiver} {
-		for _, v6 := range []bool{false, true} {
-			ip := map[bool]string{false: "IPv4", true: "IPv6"}[v6]
-			everyWay(t, name+"/"+ip, trial{v6: v6, bytes: 8 << 20, during: func(r *rig, _ *session.Session) {
-				if err := r.lab.SetLink(end, false); err != nil {
-					r.t.Error(err)
-				}
-				time.Sleep(outage)
-				if err := r.lab.SetLink(end, true); err != nil {
-					r.t.Error(err)
-				}
-			}, check: func(t *testing.T, o outcome) {
-				if o.seconds < outage.Seconds() {
-					t.Errorf("the transfer took %.2f s: the link was not missed", o.seconds)
-				}
-			}})
-		}
+	for name, c := range map[string]struct {
+		end string
+		v6  bool
+	}{"the sender's": {lab.Sender, false}, "the sender's, IPv6": {lab.Sender, true}, "the receiver's": {lab.Receiver, false}} {
+		everyWay(t, name, trial{v6: c.v6, bytes: 8 << 20, during: func(r *rig, _ *session.Session) {
+			if err := r.lab.SetLink(c.end, false); err != nil {
+				r.t.Error(err)
+			}
+			time.Sleep(outage)
+			if err := r.lab.SetLink(c.end, true); err != nil {
+				r.t.Error(err)
+			}
+		}, check: func(t *testing.T, o outcome) {
+			if o.seconds < outage.Seconds() {
+				t.Errorf("the transfer took %.2f s: the link was not missed", o.seconds)
+			}
+		}})
 	}
 }
 
