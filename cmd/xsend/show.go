@@ -26,7 +26,8 @@ type show struct {
 	lines  bool
 
 	mu   sync.Mutex
-	bar  *progressbar.ProgressBar // nil without
+	draw bool                     // a bar
+	bar  *progressbar.ProgressBar // nil before the first connection stands
 	quit chan struct{}
 	done sync.WaitGroup
 }
@@ -43,7 +44,7 @@ func newShow(std stdio, f *sendFlags, asked bool) *show {
 		s.lines = true
 	default:
 		f.cfg.Interval = 0
-		s.bar = newBar(std.err)
+		s.draw = true
 	}
 	return s
 }
@@ -53,10 +54,13 @@ func isTerminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-func newBar(w io.Writer) *progressbar.ProgressBar {
-	return progressbar.NewOptions64(-1, progressbar.OptionSetWriter(w), progressbar.OptionShowBytes(true),
-		progressbar.OptionUseIECUnits(true), progressbar.OptionSetWidth(30), progressbar.OptionSetVisibility(false),
-		progressbar.OptionClearOnFinish())
+// newBar is a bar for so many bytes, or a spinner where nobody knows how many.
+func newBar(w io.Writer, total int64) *progressbar.ProgressBar {
+	if total <= 0 {
+		total = -1
+	}
+	return progressbar.NewOptions64(total, progressbar.OptionSetWriter(w), progressbar.OptionSetWidth(30),
+		progressbar.OptionSetPredictTime(false), progressbar.OptionClearOnFinish())
 }
 
 // warn prints a remark on a line of its own.
@@ -71,14 +75,11 @@ func (s *show) warn(text string) {
 
 // begin starts the bar.
 func (s *show) begin(m *transfer.Meter) {
-	if s.bar == nil {
+	if !s.draw {
 		return
 	}
 	s.mu.Lock()
-	progressbar.OptionSetVisibility(true)(s.bar)
-	if total := m.Total(); total > 0 {
-		s.bar.ChangeMax64(total)
-	}
+	s.bar = newBar(s.std.err, m.Total())
 	s.mu.Unlock()
 	s.done.Go(func() {
 		for {
@@ -87,11 +88,19 @@ func (s *show) begin(m *transfer.Meter) {
 				return
 			case <-time.After(redraw):
 				s.mu.Lock()
-				_ = s.bar.Set64(m.Released())
+				s.step(m)
 				s.mu.Unlock()
 			}
 		}
 	})
+}
+
+// step moves the bar. The rate is ours: the library's includes time before the first byte.
+func (s *show) step(m *transfer.Meter) {
+	n := m.Released()
+	rate := float64(n) * 8 / time.Since(m.Begin()).Seconds()
+	s.bar.Describe(fmt.Sprintf("%10s  %12s", units.Bytes(n), units.BitRate(rate)))
+	_ = s.bar.Set64(n) // fails past the end only
 }
 
 // end takes the bar away.

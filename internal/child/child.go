@@ -1,8 +1,3 @@
-// Package child runs the program itself as sender and receiver in a lab, for those subcommands that show or
-// measure what the program does: with the flags that anybody could give, and in processes of their own.
-//
-// It owns the child processes, each in a process group of its own, so that a signal from the terminal
-// reaches them through their parent and once. It refuses nothing. Its goroutines end with the children.
 package child
 
 import (

@@ -16,16 +16,16 @@ import (
 // shaky is a source that brings bytes in pieces of seeded size, fails at some offset, and can call a function
 // on the way.
 type shaky struct {
-	rnd   *rand.Rand
-	data  []byte
-	at    int
-	fail  error // instead of io.EOF
-	onAt  int
-	on    func()
-	empty bool // may bring nothing
+	rnd     *rand.Rand
+	content []byte
+	at      int
+	fail    error // instead of io.EOF
+	onAt    int
+	on      func()
+	empty   bool // may bring nothing
 }
 
-func (s *shaky) size() int64 { return int64(len(s.data)) }
+func (s *shaky) size() int64 { return int64(len(s.content)) }
 
 func (s *shaky) fill(ctx context.Context, into [][]byte) (int, error) {
 	if s.on != nil && s.at >= s.onAt {
@@ -38,15 +38,15 @@ func (s *shaky) fill(ctx context.Context, into [][]byte) (int, error) {
 	for _, b := range into {
 		room += len(b)
 	}
-	n := min(room, len(s.data)-s.at, 1+s.rnd.Intn(room))
+	n := min(room, len(s.content)-s.at, 1+s.rnd.Intn(room))
 	if s.empty && s.rnd.Intn(3) == 0 {
 		n = 0
 	}
 	for left, from := n, s.at; left > 0; into = into[1:] {
-		m := copy(into[0], s.data[from:from+left])
+		m := copy(into[0], s.content[from:from+left])
 		left, from = left-m, from+m
 	}
-	if s.at += n; s.at == len(s.data) {
+	if s.at += n; s.at == len(s.content) {
 		if s.fail != nil {
 			return n, s.fail
 		}
@@ -64,9 +64,9 @@ func random(seed int64, n int) []byte {
 func TestPumpDeliversWhole(t *testing.T) {
 	for seed := range int64(60) {
 		rnd := rand.New(rand.NewSource(seed))
-		data := random(seed, []int{0, 1, 1448, 1449, 30_000, 400_000}[rnd.Intn(6)])
+		content := random(seed, []int{0, 1, 1448, 1449, 30_000, 400_000}[rnd.Intn(6)])
 		conn := newFakeConn(t, seed, 1+rnd.Intn(200), 1448)
-		src := &shaky{rnd: rnd, data: data, empty: true}
+		src := &shaky{rnd: rnd, content: content, empty: true}
 		meter := &streamMeter{}
 		hash, rewrite := rnd.Intn(2) == 0, rnd.Intn(2) == 0
 		p := newPump(conn, src, hash, rewrite, meter)
@@ -77,13 +77,13 @@ func TestPumpDeliversWhole(t *testing.T) {
 			t.Fatalf("seed %d: %v", seed, err)
 		}
 		conn.Leave()
-		if !bytes.Equal(conn.got, data) || !conn.closed || conn.aborted {
-			t.Errorf("seed %d: %d of %d bytes, closed %v, aborted %v", seed, len(conn.got), len(data), conn.closed, conn.aborted)
+		if !bytes.Equal(conn.got, content) || !conn.closed || conn.aborted {
+			t.Errorf("seed %d: %d of %d bytes, closed %v, aborted %v", seed, len(conn.got), len(content), conn.closed, conn.aborted)
 		}
-		if sum := sha256.Sum256(data); hash && p.sum() != hex.EncodeToString(sum[:]) {
+		if sum := sha256.Sum256(content); hash && p.sum() != hex.EncodeToString(sum[:]) {
 			t.Errorf("seed %d: wrong SHA-256", seed)
 		}
-		checkTally(t, seed, p, conn, len(data), rewrite)
+		checkTally(t, seed, p, conn, len(content), rewrite)
 	}
 }
 
@@ -110,9 +110,9 @@ func checkTally(t *testing.T, seed int64, p *pump, conn *fakeConn, size int, rew
 
 // TestRewriteBeforeTheReleaseWouldBeSeen is the control: the fake notices bytes that change too early.
 func TestRewriteBeforeTheReleaseWouldBeSeen(t *testing.T) {
-	data := random(1, 50_000)
+	content := random(1, 50_000)
 	conn := newFakeConn(t, 1, 100, 1448)
-	p := newPump(conn, &shaky{rnd: conn.rnd, data: data}, false, true, &streamMeter{})
+	p := newPump(conn, &shaky{rnd: conn.rnd, content: content}, false, true, &streamMeter{})
 	if err := p.run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +123,7 @@ func TestRewriteBeforeTheReleaseWouldBeSeen(t *testing.T) {
 	if err := p.settle(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if bytes.Equal(conn.got, data) {
+	if bytes.Equal(conn.got, content) {
 		t.Error("the marker was written before the peer read, and nobody saw it")
 	}
 }
@@ -145,7 +145,7 @@ func TestPumpEnds(t *testing.T) {
 			if c.conn != nil {
 				c.conn(conn)
 			}
-			src := &shaky{rnd: conn.rnd, data: random(seed, 200_000)}
+			src := &shaky{rnd: conn.rnd, content: random(seed, 200_000)}
 			if c.source != nil {
 				c.source(src, cancel)
 			}
@@ -164,7 +164,7 @@ func TestPumpEnds(t *testing.T) {
 			if len(conn.free) != len(conn.memory) || p.tally.written != p.tally.released+p.tally.aborted {
 				t.Errorf("%s, seed %d: %d of %d frames are back, %+v", name, seed, len(conn.free), len(conn.memory), p.tally)
 			}
-			if c.want == nil && !bytes.Equal(conn.got, src.data[:p.offset]) {
+			if c.want == nil && !bytes.Equal(conn.got, src.content[:p.offset]) {
 				t.Errorf("%s, seed %d: what was read before is not what arrived", name, seed)
 			}
 			p.sum()
@@ -179,7 +179,7 @@ func TestPumpChecksReleases(t *testing.T) {
 		"range":  func(r *dataplane.Release) { r.Start, r.Cookie = r.End, r.End },
 	} {
 		conn := newFakeConn(t, 1, 10, 1448)
-		p := newPump(conn, &shaky{rnd: conn.rnd, data: random(1, 10_000)}, false, false, &streamMeter{})
+		p := newPump(conn, &shaky{rnd: conn.rnd, content: random(1, 10_000)}, false, false, &streamMeter{})
 		if err := p.run(t.Context()); err != nil {
 			t.Fatal(err)
 		}

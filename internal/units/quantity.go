@@ -51,11 +51,11 @@ func ParseTime(s string, unit time.Duration) (time.Duration, error) {
 	return d, nil
 }
 
-func parse(s string, base float64) (int64, error) {
+func parse(s string, step float64) (int64, error) {
 	digits, factor := s, 1.0
 	if i := len(s) - 1; i > 0 {
 		if power := strings.IndexByte("KMGT", s[i]&^0x20); power >= 0 {
-			digits, factor = s[:i], math.Pow(base, float64(power+1))
+			digits, factor = s[:i], math.Pow(step, float64(power+1))
 		}
 	}
 	if factor == 1 {
@@ -84,10 +84,10 @@ func BitRate(bitsPerSecond float64) string {
 }
 
 // scaled prints three significant digits.
-func scaled(x, base float64, names []string) string {
+func scaled(x, step float64, names []string) string {
 	i := 0
-	for x >= base && i < len(names)-1 {
-		x /= base
+	for x >= step && i < len(names)-1 {
+		x /= step
 		i++
 	}
 	switch {
