@@ -188,9 +188,7 @@ func TestRunRebuilds(t *testing.T) {
 	s, err := l.p.Dial(t.Context(), w, l.config())
 	must(t, err)
 	c := newSource(1, w, s, 4<<20)
-	go func() {
-		_ = l.p.Do(context.Background(), func(tcp.Time) { l.port.hold = true })
-	}()
+	must(t, l.p.Do(t.Context(), func(tcp.Time) { l.port.hold = true }))
 	must(t, c.write(t.Context(), t))
 	w.Close()
 	l.stop()
