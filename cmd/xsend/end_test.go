@@ -344,3 +344,71 @@ func sums(r report) (all []string) {
 	}
 	return all
 }
+
+// TestPeerResetsDuringAPause: nobody has to write to the pipe for the reset to be noticed.
+func TestPeerResetsDuringAPause(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, lab.Config{})
+	ln := r.listen()
+	in, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	p := r.start(lab.Sender, in, "send", ln.Addr().String(), "-")
+	in.Close()
+	conn := accept(t, ln)
+	if err := errors.Join(conn.(*net.TCPConn).SetLinger(0), conn.Close()); err != nil {
+		t.Fatal(err)
+	}
+	p.want(1, "reset")
+	r.clean()
+}
+
+// TestInterruptedDuringAPause: what the pipe brought arrives, and a FIN.
+func TestInterruptedDuringAPause(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, lab.Config{})
+	ln := r.listen()
+	in, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	p := r.start(lab.Sender, in, "send", ln.Addr().String(), "-")
+	in.Close()
+	conn := accept(t, ln)
+	w.WriteString("some")
+	if _, err := readFull(conn, make([]byte, 4)); err != nil {
+		t.Fatal(err)
+	}
+	p.signal(syscall.SIGINT)
+	if n, err := drainTo(conn); n != 0 || err != nil {
+		t.Errorf("%d bytes, %v; want a FIN", n, err)
+	}
+	conn.Close()
+	p.want(130)
+	r.clean()
+}
+
+// TestNoAnswer: a SYN that nobody answers, waited for or not.
+func TestNoAnswer(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, lab.Config{})
+	path, _ := file(t, 10)
+	r.ping(1) // the neighbour is known from here on
+	if err := r.SetLoss(100); err != nil {
+		t.Fatal(err)
+	}
+	r.start(lab.Sender, nil, "send", "--connect-timeout", "300", "10.77.0.2:9000", path).want(1, "10.77.0.2:9000", "timed out", "no answer", "--connect-timeout")
+	p := r.start(lab.Sender, nil, "send", "--connect-timeout", "60s", "10.77.0.2:9000", path)
+	for s := (lab.Status{}); s.Sender.XDPProgram == 0; {
+		var err error
+		if s, err = lab.ReadStatus(r.Name()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.signal(syscall.SIGTERM)
+	p.want(143, "interrupted")
+	r.clean()
+}

@@ -91,6 +91,9 @@ func (p *pump) round(stop context.Context) (end bool, err error) {
 	if stop.Err() != nil {
 		return true, nil
 	}
+	if err := p.conn.Err(); err != nil { // which a source that pauses would hide
+		return false, err
+	}
 	if err := p.gather(stop); err != nil {
 		return stopped(stop, err), unlessEnd(stop, err)
 	}

@@ -13,7 +13,7 @@ import (
 // source is where one stream's bytes come from. It belongs to the stream's goroutine.
 type source interface {
 	// fill puts the next bytes of the stream into the ranges, in order, each one full before the next, and
-	// returns how many. A source that pauses returns what there is. The error after the last byte is
+	// returns how many. A source that pauses returns what there is, and nothing after a while. The error after the last byte is
 	// io.EOF; it may come with the last bytes. The error of ctx means that it ended while nothing came.
 	fill(ctx context.Context, into [][]byte) (int, error)
 	// size is the number of bytes in all, -1 where nobody knows.

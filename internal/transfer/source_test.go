@@ -166,7 +166,10 @@ func TestPipeGivesWhatCame(t *testing.T) {
 func TestPipeThatPausesCanBeLeft(t *testing.T) {
 	src, _ := pipe(t)
 	ctx, cancel := context.WithCancel(t.Context())
-	time.AfterFunc(20*time.Millisecond, cancel)
+	if n, err := src.fill(ctx, ranges(10)); n != 0 || err != nil {
+		t.Errorf("a pause: %d, %v", n, err)
+	}
+	time.AfterFunc(10*time.Millisecond, cancel)
 	for range 2 {
 		if n, err := src.fill(ctx, ranges(10)); n != 0 || !errors.Is(err, context.Canceled) {
 			t.Errorf("%d, %v", n, err)

@@ -9,6 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// pause is how long a stream that brings nothing is waited for before somebody looks after the connection, in
+// milliseconds.
+const pause = 50
+
 // stream reads a pipe, a socket, a terminal or a device with readv(2). Before each read it waits for bytes
 // together with a descriptor of its own, so that the end of a context ends the wait: O_NONBLOCK would do it
 // too, but other programs may share the file's flags.
@@ -43,7 +47,7 @@ func (s *stream) fill(ctx context.Context, into [][]byte) (int, error) {
 	}
 	s.iov.set(into, 0, math.MaxInt64)
 	for {
-		if err := s.await(ctx); err != nil {
+		if came, err := s.await(ctx); err != nil || !came {
 			return 0, err
 		}
 		n, err := s.iov.readv(s.fd)
@@ -59,23 +63,23 @@ func (s *stream) fill(ctx context.Context, into [][]byte) (int, error) {
 	}
 }
 
-// await returns when a read wouldn't block, or with ctx's error.
-func (s *stream) await(ctx context.Context) error {
+// await waits a while until a read wouldn't block, and tells whether that is so. The error is ctx's.
+func (s *stream) await(ctx context.Context) (came bool, err error) {
 	fds := []unix.PollFd{
 		{Fd: int32(s.fd), Events: unix.POLLIN},
 		{Fd: int32(s.wake), Events: unix.POLLIN},
 	}
 	for {
-		_, err := unix.Poll(fds, -1)
+		n, err := unix.Poll(fds, pause)
 		switch {
 		case ctx.Err() != nil:
-			return ctx.Err()
+			return false, ctx.Err()
 		case err == unix.EINTR:
 			continue
 		case err != nil:
-			return fmt.Errorf("%s: poll: %w", s.in.name, err)
+			return false, fmt.Errorf("%s: poll: %w", s.in.name, err)
 		}
-		return nil
+		return n > 0, nil
 	}
 }
 

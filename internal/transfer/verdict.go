@@ -78,8 +78,11 @@ func (r *run) judge(err error) {
 	rep := &r.report
 	rep.Interrupted = r.stop.Err() != nil
 	err = errors.Join(r.streamErrors(), err)
-	if err == nil {
+	switch {
+	case err == nil:
 		err = r.conserved()
+	case rep.Interrupted && !rep.Started && !errors.Is(err, errInterrupted):
+		err = fmt.Errorf("%w: %w", errInterrupted, err) // whatever it says: without the signal it would have gone on
 	}
 	rep.Err = err
 	if err != nil {
