@@ -79,7 +79,7 @@ func TestHostNetworkingGoesOn(t *testing.T) {
 			t.Parallel()
 			tr := trial{
 				bytes: 8 << 20, session: session.Config{Binding: b},
-				dial: session.DialConfig{Rate: 8 << 20}, // long enough for everything
+				dial: unhurried,
 			}
 			tr.during = func(r *rig, s *session.Session) {
 				before := r.snmp(t)
@@ -201,7 +201,7 @@ func TestSessionsOnDifferentInterfaces(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, lab.Config{})
 	second := r.secondPair()
-	tr := trial{bytes: 4 << 20, conns: 1, dial: session.DialConfig{Rate: 8 << 20}}
+	tr := trial{bytes: 4 << 20, conns: 1, dial: unhurried}
 	for name, rc := range map[string]*receiver{"first": r.receive(nil), "second": r.receiveAt(second, nil)} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -23,7 +23,7 @@ func TestLinkDownAndUp(t *testing.T) {
 		end string
 		v6  bool
 	}{"the sender's": {lab.Sender, false}, "the sender's, IPv6": {lab.Sender, true}, "the receiver's": {lab.Receiver, false}} {
-		everyWay(t, name, trial{v6: c.v6, bytes: 8 << 20, during: func(r *rig, _ *session.Session) {
+		everyWay(t, name, trial{v6: c.v6, bytes: 8 << 20, dial: unhurried, during: func(r *rig, _ *session.Session) {
 			if err := r.lab.SetLink(c.end, false); err != nil {
 				r.t.Error(err)
 			}
@@ -41,7 +41,7 @@ func TestLinkDownAndUp(t *testing.T) {
 
 // The next hop gets another MAC address in mid-run, and says so.
 func TestNeighbourMoves(t *testing.T) {
-	everyWay(t, "new MAC", trial{bytes: 8 << 20, during: func(r *rig, _ *session.Session) { r.move() }})
+	everyWay(t, "new MAC", trial{bytes: 8 << 20, dial: unhurried, during: func(r *rig, _ *session.Session) { r.move() }})
 }
 
 // move gives the receiver another MAC address, which the sender's kernel learns from

@@ -33,10 +33,13 @@ func TestSmallReceivers(t *testing.T) {
 	})
 }
 
+// unhurried is slow enough for something to happen meanwhile.
+var unhurried = session.DialConfig{Rate: 8 << 20}
+
 // The MTU of both ends falls in mid-run: what is queued is cut anew.
 func TestMTUFalls(t *testing.T) {
 	for name, v6 := range map[string]bool{"IPv4": false, "IPv6": true} {
-		everyWay(t, name, trial{v6: v6, bytes: 8 << 20, during: func(r *rig, _ *session.Session) {
+		everyWay(t, name, trial{v6: v6, bytes: 8 << 20, dial: unhurried, during: func(r *rig, _ *session.Session) {
 			if err := r.lab.SetMTU(1280); err != nil {
 				r.t.Error(err)
 			}

@@ -202,7 +202,7 @@ func (f *foreign) attach() error {
 // A second session on the interface is refused, and does the first no harm.
 func TestSecondSessionIsRefused(t *testing.T) {
 	t.Parallel()
-	tr := trial{bytes: 8 << 20, during: func(r *rig, _ *session.Session) {
+	tr := trial{bytes: 8 << 20, dial: unhurried, during: func(r *rig, _ *session.Session) {
 		_, err := r.tryOpen(session.Config{})
 		if !errors.Is(err, xdpprog.ErrBusy) || !strings.Contains(err.Error(), "veth-a") {
 			r.t.Errorf("a second session: %v", err)

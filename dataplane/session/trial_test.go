@@ -47,6 +47,9 @@ type outcome struct {
 	seconds float64
 }
 
+// smallFrames is the UMEM of a small trial, for each queue.
+const smallFrames = 4096
+
 // lateBytes is what a trial with late completions sends at most.
 const lateBytes = 2 << 20
 
@@ -77,6 +80,9 @@ func (tr trial) run(t *testing.T) outcome {
 	})
 	tr.session.Witness = true
 	tr.session.Writers = tr.conns
+	if tr.conns <= 8 && tr.bytes <= 8<<20 {
+		tr.session.Frames = smallFrames * max(1, tr.lab.Queues) // most of the time goes into pinning memory
+	}
 	var late lateness
 	tr.session.Wrap(func(_ int, p dataplane.Port, region *umem.Region) dataplane.Port {
 		if tr.late {
