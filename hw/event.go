@@ -63,7 +63,7 @@ func (e Event) String() string {
 	case NeighbourChanged, NeighbourFailed, NeighbourBack:
 		return fmt.Sprintf("%v: %v is at %x", e.Kind, e.Path.Route.NextHop, e.Path.MAC)
 	case RouteChanged:
-		return fmt.Sprintf("%v: %v via %v, interface %d, MTU %d", e.Kind, e.Path.Route.Destination, e.Path.Route.NextHop, e.Path.Route.Interface, e.Path.Route.MTU)
+		return fmt.Sprintf("route is now %v", e.Path.Route)
 	case RouteLost:
 		return fmt.Sprintf("%v: %v", e.Kind, e.Err)
 	case MTUChanged:

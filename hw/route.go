@@ -21,6 +21,18 @@ type Route struct {
 	Pinned      bool       // RouteOptions.Interface was given: later questions stay on that interface
 }
 
+// String is the route in words: to whom, by which way, from which address.
+func (r Route) String() string {
+	s := fmt.Sprintf("%v on the link of interface %d", r.Destination, r.Interface)
+	if !r.OnLink() {
+		s = fmt.Sprintf("%v via %v on interface %d", r.Destination, r.NextHop, r.Interface)
+	}
+	if r.MTU > 0 {
+		s += fmt.Sprintf(", MTU %d", r.MTU)
+	}
+	return s + fmt.Sprintf(", from %v", r.Source)
+}
+
 // OnLink reports whether the destination is reached without a gateway.
 func (r Route) OnLink() bool { return r.NextHop == r.Destination }
 

@@ -163,7 +163,10 @@ func wrongMode(release string, rewrite bool) string {
 		"acked":      "as soon as the peer has ACKed it, although the NIC may still hold another transmission of it",
 	}[release]
 	s := fmt.Sprintf("--release %s is WRONG ON PURPOSE: a frame is handed back %s", release, when)
-	if rewrite {
+	switch {
+	case rewrite && release == "acked":
+		s += "; with --rewrite a retransmission that is still queued may leave with other bytes, which the receiver has already and throws away"
+	case rewrite:
 		s += "; with --rewrite the receiver may get wrong bytes"
 	}
 	return s + "; exit code 3"
