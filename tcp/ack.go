@@ -19,9 +19,9 @@ type ackEvent struct {
 	acked     int // sequence numbers newly covered by the cumulative ACK
 	delivered int // those plus newly SACKed, each counted once
 	rtt       Duration
-	ambiguous bool // it covers a retransmission: what it answers, and so its time, is not known
-	first     Time // when the oldest of those was first sent
-	prior     int  // bytes in flight before it
+	ambiguous bool     // it covers a retransmission: what it answers, and so its time, is not known
+	echoed    Duration // but this is what the echo says
+	prior     int      // bytes in flight before it
 }
 
 // sample takes the round-trip time of a segment that was sent only once (Karn,
@@ -32,29 +32,38 @@ func (ev *ackEvent) sample(now Time, s *slot) {
 	}
 }
 
-// karn notes a segment that was sent more than once.
-func (ev *ackEvent) karn(s *slot) {
-	if s.xmits > 1 && !ev.ambiguous {
-		ev.ambiguous, ev.first = true, s.first
+// karn notes a segment that was sent more than once. The echo may tell which of the
+// transmissions it was that arrived (https://www.rfc-editor.org/rfc/rfc7323#section-4): the last, or
+// an earlier one where the ACK came too soon for an answer to the last. If it names an
+// earlier one and came later than that, its ACK was lost, or the path is slow; nobody
+// knows.
+func (ev *ackEvent) karn(now Time, s *slot, r *rackState) {
+	if s.xmits == 1 {
+		return
+	}
+	ev.ambiguous = true
+	if !ev.echo.valid {
+		return
+	}
+	age, sent := now-s.sent, ev.echo.conn.tsVal(s.sent)
+	switch {
+	case ev.echo.val == sent && sent != ev.echo.conn.tsVal(s.first):
+		ev.echoed = age
+		r.minRTT = min(r.minRTT, age)
+	case ev.echo.before(s.sent) && age < r.minRTT/2 && !ev.echo.before(s.first):
+		ev.echoed = Duration(ev.echo.conn.tsVal(now)-ev.echo.val) * Millisecond
 	}
 }
 
-// measure takes the round-trip time, and reports whether there was one. Where the ACK
-// covers a retransmission only the echo tells, if it is of a time since the segment was
-// first sent (https://www.rfc-editor.org/rfc/rfc7323#section-4).
-func (c *Conn) measure(now Time, ev *ackEvent) bool {
+// measure takes the round-trip time.
+func (c *Conn) measure(ev *ackEvent) {
 	rtt := ev.rtt
 	if ev.ambiguous {
-		rtt = 0
-		if d := int32(c.tsVal(now) - ev.echo.val); ev.echo.valid && d >= 0 && !ev.echo.before(ev.first) {
-			rtt = Duration(max(d, 1)) * Millisecond
-		}
+		rtt = ev.echoed
 	}
-	if rtt == 0 {
-		return false
+	if rtt > 0 {
+		c.rtt.sample(rtt)
 	}
-	c.rtt.sample(rtt)
-	return true
 }
 
 // receiveAck is the ACK field of an acceptable segment, https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4
@@ -80,9 +89,7 @@ func (c *Conn) receiveAck(now Time, seg *wire.Segment) bool {
 	if c.sackOK { // behind what is ACKed: RACK wants an ACK's segments in order of sequence
 		c.receiveSACK(now, seg, &ev)
 	}
-	if c.measure(now, &ev) {
-		c.backoff = 0
-	}
+	c.measure(&ev)
 	if ev.acked > 0 {
 		c.armRTO(now)
 	}
@@ -114,7 +121,7 @@ func (c *Conn) cumulative(now Time, ack Seq, ev *ackEvent) {
 	c.stats.BytesAcked += uint64(ev.acked)
 	c.sndUna = ack
 	c.lastProg = now
-	c.retries = 0
+	c.retries, c.backoff = 0, 0
 	for i := c.q.head; i != none && i != c.q.fresh; i = c.q.head {
 		s := &c.q.slots[i]
 		if ack.Before(s.end()) {
@@ -123,7 +130,7 @@ func (c *Conn) cumulative(now Time, ack Seq, ev *ackEvent) {
 		if !s.has(slotSACKed) {
 			ev.delivered += s.seqLen()
 			ev.sample(now, s)
-			ev.karn(s)
+			ev.karn(now, s, &c.rack)
 			c.rack.delivered(now, s, ev.echo)
 		}
 		c.dropSlot(i)

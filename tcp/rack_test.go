@@ -105,18 +105,19 @@ func TestRackLostRetransmission(t *testing.T) {
 func TestRackAckOfAnEarlierTransmission(t *testing.T) {
 	for name, early := range map[string]bool{"too soon": true, "old echo": false} {
 		t.Run(name, func(t *testing.T) {
-			h := flightOf(t, 10, nil)
+			h := flightOf(t, 10, func(_ *Config, h *harness) { h.opts.HasTS = !early })
 			h.advance(4 * Millisecond)
 			before := h.c.tsVal(h.now)
-			h.ack(0, [2]int{mss, 4 * mss})
-			h.want(1, mss, wire.FlagACK)
+			full := h.c.MSS()
+			h.ack(0, [2]int{full, 4 * full})
+			h.want(1, full, wire.FlagACK)
 			sent := h.c.rack.xmitTime
 			if early {
 				h.advance(Millisecond / 2)
 			} else {
 				h.advance(8 * Millisecond)
 			}
-			seg := h.segment(wire.FlagACK, mss)
+			seg := h.segment(wire.FlagACK, full)
 			if !early {
 				seg.Options.TSEcr = before - 1
 			}
@@ -125,7 +126,7 @@ func TestRackAckOfAnEarlierTransmission(t *testing.T) {
 			if h.c.rack.xmitTime != sent {
 				t.Fatal("believed")
 			}
-			h.ack(10 * mss)
+			h.ack(10 * full)
 		})
 	}
 }
