@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -81,7 +82,7 @@ func (r *run) judge(err error) {
 	switch {
 	case err == nil:
 		err = r.conserved()
-	case rep.Interrupted && !rep.Started && !errors.Is(err, errInterrupted):
+	case rep.Interrupted && !rep.Started && !errors.Is(err, context.Cause(r.stop)):
 		err = fmt.Errorf("%w: %w", errInterrupted, err) // whatever it says: without the signal it would have gone on
 	}
 	rep.Err = err
