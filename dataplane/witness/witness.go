@@ -10,12 +10,16 @@
 package witness
 
 import (
+	"hash/crc32"
 	"sync/atomic"
 
 	"github.com/xsend/xsend/dataplane"
-	"github.com/xsend/xsend/internal/wire"
 	"github.com/xsend/xsend/umem"
 )
+
+// castagnoli is the polynomial that CPUs have an instruction for. Unlike the Internet
+// checksum it sees words change places.
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // none is no entry.
 const none = int32(-1)
@@ -60,7 +64,8 @@ func Wrap(port dataplane.Port, region *umem.Region) *Port {
 // and completion.
 func (w *Port) Rewritten() uint64 { return w.rewritten.Load() }
 
-// Unseen is the number of descriptors that could not be watched: out of range.
+// Unseen is the number of descriptors that could not be watched: out of range, or
+// more than there is room for.
 func (w *Port) Unseen() uint64 { return w.unseen.Load() }
 
 // Tx implements dataplane.Port.
@@ -82,7 +87,7 @@ func (w *Port) Reap(addrs []uint64) int {
 
 func (w *Port) note(d umem.Desc) {
 	f, ok := w.region.FrameAt(d.Addr)
-	if !ok || w.free == none || d.Addr+uint64(d.Len) > uint64(len(w.region.Memory())) {
+	if !ok || w.free == none || uint64(d.Len) > uint64(len(w.region.Memory()))-d.Addr {
 		w.unseen.Add(1)
 		return
 	}
@@ -120,5 +125,5 @@ func (w *Port) check(addr uint64) {
 }
 
 func (w *Port) sum(addr uint64, n uint32) uint32 {
-	return wire.Sum(w.region.Memory()[addr:addr+uint64(n)], 0)
+	return crc32.Checksum(w.region.Memory()[addr:addr+uint64(n)], castagnoli)
 }
