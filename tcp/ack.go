@@ -80,6 +80,7 @@ func (c *Conn) receiveAck(now Time, seg *wire.Segment) bool {
 	}
 	ev := ackEvent{echo: echo{val: seg.Options.TSEcr, valid: c.tsOK && seg.Options.HasTS, conn: c}, prior: c.inFlight()}
 	moved := c.updateWindow(seg)
+	c.stillThere()
 	switch {
 	case c.sndUna.Before(ack):
 		c.cumulative(now, ack, &ev)
@@ -95,7 +96,7 @@ func (c *Conn) receiveAck(now Time, seg *wire.Segment) bool {
 	}
 	c.recover(now, &ev)
 	if moved && !c.outstanding() {
-		c.timers.persist, c.backoff = Never, 0
+		c.windowMoved()
 	}
 	return true
 }

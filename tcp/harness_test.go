@@ -288,3 +288,5 @@ func (h *harness) finish() {
 		h.wantNothing()
 	}
 }
+
+func frameOf(n uint32) umem.Frame { return umem.Frame(n) }

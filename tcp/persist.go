@@ -13,6 +13,9 @@ func (c *Conn) armPersist(now Time) {
 	if !blocked || c.timers.persist != Never {
 		return
 	}
+	if c.backoff == 0 {
+		c.lastProg = now // the wait begins
+	}
 	if c.sndWnd > 0 {
 		c.timers.persist = now + swsOverride
 		return
@@ -21,8 +24,8 @@ func (c *Conn) armPersist(now Time) {
 }
 
 // onPersist sends into a window that is too small for politeness, or asks whether
-// a closed one has opened. The peer that answers keeps us waiting as long as it
-// likes; the probes never give up by themselves.
+// a closed one has opened. The peer that answers keeps us waiting as long as it likes
+// (stillThere); one that does not is gone.
 func (c *Conn) onPersist(now Time) {
 	if c.q.fresh == none || c.outstanding() {
 		return
@@ -31,14 +34,26 @@ func (c *Conn) onPersist(now Time) {
 		c.overrideSWS = true
 		return
 	}
-	if c.cfg.UserTimeout > 0 && now-c.lastProg >= c.cfg.UserTimeout {
-		c.sendRST = true
-		c.die(ErrTimeout)
+	if c.gaveUp(now) {
 		return
 	}
 	c.probeNow = true
 	c.backoff = min(c.backoff+1, maxBackoff)
 	c.timers.persist = now + min(c.rtt.rto<<c.backoff, persistMax)
+}
+
+// stillThere is an ACK that left the window closed: as long as the peer answers, the
+// connection must stay (https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6.1), whether it was a
+// probe that it answered or the retransmission of what it no longer takes.
+func (c *Conn) stillThere() {
+	if c.sndWnd == 0 {
+		c.retries = 0
+	}
+}
+
+// windowMoved is an ACK that changed the window while nothing was outstanding.
+func (c *Conn) windowMoved() {
+	c.timers.persist, c.backoff, c.probeNow = Never, 0, false
 }
 
 // probeByte is the garbage that a probe carries: its sequence number was ACKed

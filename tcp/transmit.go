@@ -14,7 +14,7 @@ const tsOptionLen = 12
 // len(out) means that there is no more to send now.
 func (c *Conn) Transmit(now Time, out []Tx) int {
 	n := 0
-	if c.sendRST && len(out) > 0 && c.emitControl(now, &out[0], c.sndNxt, wire.FlagRST|wire.FlagACK, nil) {
+	if c.sendRST && len(out) > 0 && c.emitControl(now, &out[0], c.controlSeq(), wire.FlagRST|wire.FlagACK, nil) {
 		c.sendRST = false
 		n++
 	}
@@ -30,7 +30,7 @@ func (c *Conn) Transmit(now Time, out []Tx) int {
 			n += c.emitProbe(now, &out[n])
 		}
 	}
-	if c.ackNow && c.state.synchronized() && n < len(out) && c.emitControl(now, &out[n], c.sndNxt, wire.FlagACK, nil) {
+	if c.ackNow && c.state.synchronized() && n < len(out) && c.emitControl(now, &out[n], c.controlSeq(), wire.FlagACK, nil) {
 		n++
 	}
 	return n
@@ -135,6 +135,7 @@ func (c *Conn) sendNew(now Time, out []Tx) int {
 		if !c.emitSlot(now, i, &out[n]) {
 			break
 		}
+		c.overrideSWS = false
 		n++
 	}
 	return n
@@ -161,7 +162,6 @@ func (c *Conn) fitWindow(now Time, i int32) bool {
 	case usable <= 0 || s.has(slotFIN):
 		return false
 	case usable >= int(c.maxSndWnd)/2 || c.overrideSWS:
-		c.overrideSWS = false
 		return c.cut(i, usable)
 	}
 	return false
@@ -227,6 +227,7 @@ func (c *Conn) noteSent(now Time, i int32) {
 	c.pace.sent(now, int(s.length))
 	c.timers.persist = Never
 	if c.timers.rto == Never {
+		c.lastProg = now // the wait begins
 		c.armRTO(now)
 	}
 }
@@ -295,6 +296,16 @@ func (c *Conn) put(now Time, tx *Tx, f umem.Frame, off, n int, seq Seq, flags ui
 	*tx = Tx{Addr: c.pool.Region().Addr(f) + uint64(off-hdr), Len: uint32(hdr + n), Frame: f, Source: umem.NoFrame}
 	c.ackNow = c.ackNow && flags&wire.FlagACK == 0
 	c.stats.SegmentsOut++
+}
+
+// controlSeq is the sequence number of a segment without payload: sndNxt, or the edge of
+// a window that shrank below it, beyond which the peer would read nothing.
+func (c *Conn) controlSeq() Seq {
+	edge := c.sndUna.Add(int(c.sndWnd))
+	if c.sndUna != c.iss && edge.Before(c.sndNxt) {
+		return edge
+	}
+	return c.sndNxt
 }
 
 // emitControl makes a packet without payload of ours; probe is payload that is not
