@@ -71,13 +71,13 @@ func (c *Conn) Stats(ctx context.Context) (tcp.Stats, error) { return c.stream.S
 // once. Further calls do nothing.
 func (c *Conn) Close() {
 	c.closing.Do(func() {
-		c.CloseWrite()
-		c.writer.Close()
 		s := c.session
 		ctx, leave, err := s.enter(context.Background())
 		if err != nil {
 			return // the session is at it
 		}
+		c.CloseWrite()
+		c.writer.Close()
 		go func() {
 			defer leave()
 			if c.stream.WaitHome(ctx) == nil {

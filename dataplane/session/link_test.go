@@ -39,6 +39,43 @@ func TestLinkDownAndUp(t *testing.T) {
 	}
 }
 
+// The route's MTU falls in mid-run, and the interface's rises: the lesser one counts.
+func TestRouteMTU(t *testing.T) {
+	everyWay(t, "1300", trial{
+		lab: lab.Config{MTU: 1400}, bytes: 8 << 20, dial: unhurried,
+		during: func(r *rig, _ *session.Session) {
+			r.routeMTU(1300)
+			if err := r.lab.SetMTU(1500); err != nil {
+				r.t.Error(err)
+			}
+		},
+		check: func(t *testing.T, o outcome) {
+			if st := o.stats[0]; st.MSS > 1300-40 || st.MSS < 1300-80 {
+				t.Errorf("MSS %d behind a route of 1300: %+v", st.MSS, st)
+			}
+		},
+	})
+}
+
+// routeMTU sets the MTU of the sender's IPv4 route.
+func (r *rig) routeMTU(n int) {
+	err := r.lab.Do(lab.Sender, func() error {
+		dev, err := netlink.LinkByName("veth-a")
+		if err != nil {
+			return err
+		}
+		routes, err := netlink.RouteList(dev, netlink.FAMILY_V4)
+		for _, route := range routes {
+			route.MTU = n
+			err = errors.Join(err, netlink.RouteReplace(&route))
+		}
+		return err
+	})
+	if err != nil {
+		r.t.Error(err)
+	}
+}
+
 // The next hop gets another MAC address in mid-run, and says so.
 func TestNeighbourMoves(t *testing.T) {
 	everyWay(t, "new MAC", trial{bytes: 8 << 20, dial: unhurried, during: func(r *rig, _ *session.Session) { r.move() }})

@@ -5,12 +5,15 @@ import (
 	"errors"
 	"io"
 	"net"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/xsend/xsend/dataplane"
 	"github.com/xsend/xsend/dataplane/session"
 	"github.com/xsend/xsend/internal/lab"
+	"github.com/xsend/xsend/internal/sink"
 	"github.com/xsend/xsend/tcp"
 )
 
@@ -247,4 +250,40 @@ func TestCloseUnderADial(t *testing.T) {
 	if err := <-ended; !errors.Is(err, session.ErrClosed) {
 		t.Errorf("Dial: %v", err)
 	}
+}
+
+// Dial, Abort and the ends of connections and session, all at once.
+func TestEverythingAtOnce(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, lab.Config{Queues: 2})
+	rc := r.receive(func(c *sink.Config) { c.Count = 0 })
+	s := r.open(session.Config{Writers: 8})
+	var all sync.WaitGroup
+	var dials atomic.Int32
+	for range 8 {
+		all.Go(func() {
+			for {
+				c, err := s.Dial(within(t), session.DialConfig{Remote: rc.addr})
+				if errors.Is(err, session.ErrClosed) {
+					return
+				}
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				dials.Add(1)
+				_ = c.Abort(within(t)) // fails once the session is closed
+				c.Close()
+			}
+		})
+	}
+	if !eventually(patience, func() bool { return dials.Load() >= 100 }) {
+		t.Error("no progress")
+	}
+	rep, err := s.Close()
+	if err != nil {
+		t.Error(err)
+	}
+	all.Wait()
+	books(t, rep)
 }
