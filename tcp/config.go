@@ -69,6 +69,10 @@ func Congestions() []Congestion { return []Congestion{Reno} }
 const (
 	minMTU = 576  // https://www.rfc-editor.org/rfc/rfc791#section-3.1 (what every host takes)
 	maxMTU = 9216 // more than one chunk is refused by the caller, who knows the chunk
+
+	// maxSlots full of the largest chunks are 2^30 bytes: sequence numbers compare over
+	// less than 2^31.
+	maxSlots = 1 << 18
 )
 
 func (c *Config) validate(pool *umem.Pool) error {
@@ -81,10 +85,13 @@ func (c *Config) validate(pool *umem.Pool) error {
 		return fmt.Errorf("%w: MTU %d: must be from %d to %d", ErrBadConfig, c.MTU, minMTU, maxMTU)
 	case c.Window < 0 || c.Window > 65535:
 		return fmt.Errorf("%w: receive window %d: must be from 0 to 65535", ErrBadConfig, c.Window)
-	case c.SendSlots < 0 || c.SendSlots > 1<<24:
-		return fmt.Errorf("%w: %d send slots: must be from 0 to %d", ErrBadConfig, c.SendSlots, 1<<24)
+	case c.SendSlots != 0 && (c.SendSlots <= cutReserve || c.SendSlots > maxSlots):
+		return fmt.Errorf("%w: %d send slots: must be 0 or from %d to %d", ErrBadConfig, c.SendSlots, cutReserve+1, maxSlots)
 	case c.MSS != 0 && c.MSS < minMSS:
 		return fmt.Errorf("%w: MSS %d: must be at least %d", ErrBadConfig, c.MSS, minMSS)
+	}
+	if err := c.validateTimes(); err != nil {
+		return err
 	}
 	if room := pool.Region().ChunkSize() - Headroom; c.MSS == 0 && c.MTU-40 > room || c.MSS > room {
 		return fmt.Errorf("%w: MTU %d, MSS %d: a frame of %d bytes carries %d bytes of payload",
@@ -92,6 +99,16 @@ func (c *Config) validate(pool *umem.Pool) error {
 	}
 	if _, err := newControl(c.Congestion); err != nil {
 		return err
+	}
+	return nil
+}
+
+func (c *Config) validateTimes() error {
+	if n := min(c.InitialCwnd, c.SynRetries, c.Retries, c.AdvertMSS); n < 0 {
+		return fmt.Errorf("%w: a count of %d: must not be negative", ErrBadConfig, n)
+	}
+	if d := min(c.RTOMin, c.UserTimeout, c.TimeWait); d < 0 {
+		return fmt.Errorf("%w: a time of %d ns: must not be negative", ErrBadConfig, d)
 	}
 	return nil
 }

@@ -129,6 +129,9 @@ func (c *Conn) Room() int { return c.q.room() }
 // Unacked is the number of payload bytes queued or sent and not ACKed yet.
 func (c *Conn) Unacked() int {
 	n := c.sndEnd.Sub(c.sndUna)
+	if c.state == SynSent || c.state == SynReceived {
+		n-- // the SYN
+	}
 	if c.finSlot && c.sndUna.Before(c.sndEnd) {
 		n--
 	}
@@ -150,7 +153,7 @@ func (c *Conn) SetPath(p wire.Path) {
 // SetMTU changes the bytes of IP packet that the path carries. Segments queued
 // already are cut when they are sent (again).
 func (c *Conn) SetMTU(mtu int) {
-	c.mtu = min(max(mtu, minMTU), c.cfg.MTU)
+	c.mtu = min(max(mtu, c.leastMTU()), c.cfg.MTU)
 	c.setMSS()
 }
 

@@ -66,13 +66,16 @@ func (c *Conn) leaveFlight(i int32) {
 	s.flags &^= slotFlight | slotLost
 }
 
-// markLost moves slot i from the flight to those to be sent again.
+// markLost moves slot i to the end of those to be sent again.
 func (c *Conn) markLost(i int32) {
+	s := &c.q.slots[i]
+	if !s.has(slotLost) {
+		c.stats.Lost++
+	}
 	c.leaveFlight(i)
-	c.dropTail(&c.q.slots[i])
-	c.q.slots[i].flags |= slotLost
+	c.dropTail(s)
+	s.flags |= slotLost
 	c.rack.lost.add(c.q.slots, i, c.rack.lost.newest)
-	c.stats.Lost++
 }
 
 // flightSize is what was sent and is not covered by the cumulative ACK

@@ -81,7 +81,7 @@ func (c *Conn) receiveSynSent(now Time, seg *wire.Segment) {
 	c.takeOptions(now, seg)
 	if !hasACK { // simultaneous open
 		c.state = SynReceived
-		c.sendSYN = true
+		c.sendSYN, c.synTries, c.backoff = true, 0, 0
 		return
 	}
 	c.establish(now, seg)

@@ -56,15 +56,23 @@ func hardError(e *wire.ICMPError) bool {
 		(e.Code == icmp4CodeProtocol || e.Code == icmp4CodePort || e.Code == icmp4CodeAdmin)
 }
 
-// lowerMTU believes a router that the path carries less than we send. The router of
-// https://www.rfc-editor.org/rfc/rfc1191#section-5 that names no MTU gets the least.
-func (c *Conn) lowerMTU(e *wire.ICMPError) {
-	floor := minPathMTU4
-	if e.V6 {
-		floor = minPathMTU6
+// leastMTU is the least that we send packets for.
+func (c *Conn) leastMTU() int {
+	if c.cfg.Flow.Is4() {
+		return minPathMTU4
 	}
-	mtu := max(int(e.MTU), floor)
-	if mtu >= c.mtu {
+	return minPathMTU6
+}
+
+// lowerMTU believes a router that the path carries less than we send. The router of
+// https://www.rfc-editor.org/rfc/rfc1191#section-5 that names no MTU gets the least; in IPv6 one that
+// names less than the least is not believed.
+func (c *Conn) lowerMTU(e *wire.ICMPError) {
+	mtu := int(min(e.MTU, maxMTU))
+	if c.cfg.Flow.Is4() {
+		mtu = max(mtu, minPathMTU4)
+	}
+	if mtu < c.leastMTU() || mtu >= c.mtu { // https://www.rfc-editor.org/rfc/rfc8201#section-4
 		c.stats.ICMPIgnored++
 		return
 	}

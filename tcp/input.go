@@ -37,12 +37,7 @@ func (c *Conn) acceptable(now Time, seg *wire.Segment) bool {
 		return false
 	}
 	if !c.inWindow(seg) {
-		c.stats.OutOfWindow++
-		if seg.Len() > 0 {
-			c.ackNow = true // a retransmission: our ACK was lost
-		} else {
-			c.challengeACK(now)
-		}
+		c.outOfWindow(now, seg)
 		return false
 	}
 	if seg.Flags&wire.FlagSYN != 0 { // https://www.rfc-editor.org/rfc/rfc5961#section-4.2
@@ -63,6 +58,21 @@ func (c *Conn) inWindow(seg *wire.Segment) bool {
 		return c.rcvNxt.AtMost(first) && first.Before(right)
 	}
 	return first.Before(right) && c.rcvNxt.Before(end)
+}
+
+// outOfWindow answers what is not acceptable. Payload and FIN are mostly sent again because
+// our ACK was lost; all else may be an attacker's, or another end's that takes our answer
+// for the same. A FIN begins TIME-WAIT anew.
+func (c *Conn) outOfWindow(now Time, seg *wire.Segment) {
+	c.stats.OutOfWindow++
+	if c.state == TimeWait && seg.Flags&wire.FlagFIN != 0 && Seq(seg.Seq+seg.Len()) == c.rcvNxt {
+		c.timers.timeWait = now + c.cfg.TimeWait
+	}
+	if seg.Len() > 0 && seg.Flags&wire.FlagSYN == 0 {
+		c.ackNow = true
+		return
+	}
+	c.challengeACK(now)
 }
 
 // pawsExpiry is when tsRecent is too old to judge by
