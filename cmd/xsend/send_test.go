@@ -278,66 +278,6 @@ func TestLoss(t *testing.T) {
 	}
 }
 
-// names are what readers of the JSON rely on.
-var names = []string{
-	"schema", "version", "start.time", "start.kernel", "start.driver", "start.interface", "start.parameters.release",
-	"start.parameters.parallel", "start.target", "start.remote", "start.source",
-	"bytes", "seconds", "bits_per_second", "segments", "retransmits", "release", "binding", "attach", "mode", "checksum",
-	"sg", "mtu", "mss", "cpu_utilization.host_total", "cpu_utilization.host_user", "cpu_utilization.host_system",
-	"streams.0.id", "streams.0.local", "streams.0.remote", "streams.0.bytes", "streams.0.seconds", "streams.0.bits_per_second",
-	"streams.0.retransmits", "streams.0.rtt", "streams.0.rttvar", "streams.0.min_rtt", "streams.0.rto", "streams.0.snd_cwnd",
-	"streams.0.snd_wnd", "streams.0.pmtu", "streams.0.mss", "streams.0.congestion", "streams.0.state", "streams.0.sha256",
-	"streams.0.hold_mean_us", "streams.0.hold_max_us", "streams.0.commits", "streams.0.releases",
-	"intervals.0.start", "intervals.0.end", "intervals.0.bytes", "intervals.0.bits_per_second", "intervals.0.retransmits", "intervals.0.omitted",
-	"frames.total", "frames.free", "frames.leaked", "frames.quarantined",
-	"descriptors.submitted", "descriptors.completed", "descriptors.quarantined", "descriptors.spurious", "descriptors.out_of_range",
-	"kicks.ok", "kicks.dropped", "rx.packets", "bytes_written", "bytes_released", "bytes_aborted", "lent_while_held",
-	"rewritten_in_flight", "sha256", "title", "interrupted", "failed", "exit_code",
-}
-
-func TestReportNames(t *testing.T) {
-	r := newRig(t, lab.Config{})
-	path, _ := file(t, 100)
-	_, to := r.sink("--once")
-	p := r.start(lab.Sender, nil, "send", "--json", "--hash", "--title", "a title", to, path)
-	p.want(0)
-	rep := p.report()
-	for _, name := range names {
-		if rep.at(name) == nil {
-			t.Errorf("no %s", name)
-		}
-	}
-	for name, want := range map[string]any{
-		"schema": "xsend.send/1", "checksum": "sw", "sg": "off", "mode": "copy", "binding": "native", "release": "ack", "title": "a title",
-	} {
-		if rep.at(name) != want {
-			t.Errorf("%s is %v, want %v", name, rep.at(name), want)
-		}
-	}
-	if p.err.String() != "" && !strings.Contains(p.err.String(), "zero-copy") {
-		t.Errorf("said %q", p.err.String())
-	}
-}
-
-// TestTextOutput: results go to standard output, remarks and progress to standard error.
-func TestTextOutput(t *testing.T) {
-	r := newRig(t, lab.Config{})
-	path, sum := file(t, 100_000)
-	_, to := r.sink("--once")
-	p := r.start(lab.Sender, nil, "send", "--hash", "--title", "run 7", to, path)
-	p.want(0, "connected to "+to)
-	for _, text := range []string{"sha256      " + sum, "100000 written, 100000 released", "0 leaked", "copy on veth-a"} {
-		if !strings.Contains(p.out.String(), text) {
-			t.Errorf("no %q in\n%s", text, p.out.String())
-		}
-	}
-	for line := range strings.Lines(p.out.String()) {
-		if !strings.HasPrefix(line, "run 7:  ") {
-			t.Errorf("no title in %q", line)
-		}
-	}
-}
-
 func TestOneCPU(t *testing.T) {
 	r := newRig(t, lab.Config{})
 	path, sum := file(t, 20_000_000)
