@@ -44,8 +44,8 @@ func TestPeerGoesAwayInTheMiddle(t *testing.T) {
 					t.Error(err)
 				}
 				rep, err := s.Close()
-				if err != nil || rep.Counters.BytesAborted == 0 {
-					t.Errorf("%v; %+v", err, rep)
+				if err != nil {
+					t.Error(err)
 				}
 				books(t, rep)
 			})
