@@ -112,7 +112,7 @@ func (r *run) openInput() (err error) {
 		r.report.Start.Source = "pattern"
 		return nil
 	}
-	if r.input, err = openInput(r.cfg.Path, r.cfg.Stdin); err != nil {
+	if r.input, err = openInput(r.stop, r.cfg.Path, r.cfg.Stdin); err != nil {
 		return err
 	}
 	r.report.Start.Source = r.input.name

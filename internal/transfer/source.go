@@ -39,11 +39,11 @@ var errShort = errors.New("truncated while it was sent")
 
 // openInput opens the file, "-" being standard input, and says how much of it is sent: the size that a
 // regular file has now.
-func openInput(path string, stdin *os.File) (*input, error) {
+func openInput(ctx context.Context, path string, stdin *os.File) (*input, error) {
 	if path == "-" {
 		return describe(stdin, "standard input")
 	}
-	f, err := os.Open(path)
+	f, err := openFile(ctx, path)
 	if err != nil {
 		return nil, fileError(path, err)
 	}
@@ -52,6 +52,26 @@ func openInput(path string, stdin *os.File) (*input, error) {
 		f.Close()
 	}
 	return in, err
+}
+
+// openFile opens the file for reading. To open a named pipe is to wait until somebody writes to it: the end of
+// ctx ends that too, and leaves the goroutine behind, in a program that is about to end.
+func openFile(ctx context.Context, path string) (*os.File, error) {
+	type opened struct {
+		file *os.File
+		err  error
+	}
+	done := make(chan opened, 1)
+	go func() {
+		f, err := os.Open(path)
+		done <- opened{f, err}
+	}()
+	select {
+	case o := <-done:
+		return o.file, o.err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("nobody writes to it yet: %w", context.Cause(ctx))
+	}
 }
 
 func fileError(path string, err error) error {
@@ -142,7 +162,7 @@ func (r *regular) fill(_ context.Context, into [][]byte) (int, error) {
 		case err != nil:
 			return filled, fmt.Errorf("%s: read at offset %d: %w", r.in.name, r.offset, err)
 		case n == 0:
-			return filled, fmt.Errorf("%s: %w: it had %d bytes when it was opened and ends at %d now",
+			return filled, fmt.Errorf("%s: %w: it had %d bytes when it was opened and nothing from byte %d on now",
 				r.in.name, errShort, r.in.at+r.in.want, r.offset)
 		}
 		filled, r.offset, r.left = filled+n, r.offset+int64(n), r.left-int64(n)

@@ -57,7 +57,7 @@ func randomFile(t *testing.T, size int) (string, []byte) {
 func TestRegularFileIsReadWhole(t *testing.T) {
 	for _, size := range []int{0, 1, 1447, 1448, 1449, 300_000, 3_000_001} {
 		path, want := randomFile(t, size)
-		in, err := openInput(path, nil)
+		in, err := openInput(t.Context(), path, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -76,7 +76,7 @@ func TestRegularFileIsReadWhole(t *testing.T) {
 
 func TestTruncatedFileIsAnError(t *testing.T) {
 	path, _ := randomFile(t, 100_000)
-	in, err := openInput(path, nil)
+	in, err := openInput(t.Context(), path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +96,7 @@ func TestTruncatedFileIsAnError(t *testing.T) {
 
 func TestGrowingFileIsReadToItsOldEnd(t *testing.T) {
 	path, want := randomFile(t, 5000)
-	in, err := openInput(path, nil)
+	in, err := openInput(t.Context(), path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,7 +121,7 @@ func TestStandardInputThatIsAFile(t *testing.T) {
 	}
 	defer f.Close()
 	f.Seek(1000, io.SeekStart)
-	in, err := openInput("-", f)
+	in, err := openInput(t.Context(), "-", f)
 	if err != nil || in.want != 4000 {
 		t.Fatalf("%+v, %v", in, err)
 	}
@@ -138,7 +138,7 @@ func pipe(t *testing.T) (source, *os.File) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { r.Close(); w.Close() })
-	in, err := openInput("-", r)
+	in, err := openInput(t.Context(), "-", r)
 	if err != nil || in.want != -1 || in.repeatable() {
 		t.Fatalf("%+v, %v", in, err)
 	}
@@ -201,7 +201,7 @@ func TestInputsThatAreRefused(t *testing.T) {
 		dir + "/none":       "no such file",
 		dir + "/none/\x00x": "invalid argument",
 	} {
-		in, err := openInput(path, nil)
+		in, err := openInput(t.Context(), path, nil)
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), path) {
 			t.Errorf("%q: %v, %v; want %q", path, in, err, want)
 		}
@@ -214,7 +214,7 @@ func TestNamedPipe(t *testing.T) {
 		t.Fatal(err)
 	}
 	go os.WriteFile(path, []byte("through a fifo"), 0) //nolint:errcheck // seen below
-	in, err := openInput(path, nil)
+	in, err := openInput(t.Context(), path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -279,7 +279,7 @@ func TestHasher(t *testing.T) {
 
 func TestFillAllocatesNothing(t *testing.T) {
 	path, _ := randomFile(t, 1<<20)
-	in, err := openInput(path, nil)
+	in, err := openInput(t.Context(), path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
