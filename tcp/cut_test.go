@@ -1,6 +1,7 @@
 package tcp
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/xsend/xsend/internal/wire"
@@ -26,4 +27,131 @@ func TestCutAfterPartialAck(t *testing.T) {
 	if len(h.done) != 2 {
 		t.Fatalf("%d frames back", len(h.done))
 	}
+}
+
+// gathered is a segment of spans of these lengths, each from a frame of its own, first
+// byte at the headroom, in a queue of its own.
+func gathered(h *harness, lengths ...int) int32 {
+	h.t.Helper()
+	i := h.c.q.take()
+	s := &h.c.q.slots[i]
+	s.seq = h.c.sndEnd
+	for k, n := range lengths {
+		f, _ := h.pool.Lend()
+		b := h.region.WriterBytes(f)[Headroom : Headroom+n]
+		for j := range b {
+			b[j] = h.next
+			h.next++
+		}
+		h.pool.Commit(f)
+		s.spans[k] = span{frame: f, off: Headroom, length: uint32(n)}
+		s.length += uint32(n)
+	}
+	s.nspans = uint8(len(lengths))
+	h.c.q.push(i)
+	h.c.sndEnd = h.c.sndEnd.Add(int(s.length))
+	return i
+}
+
+// A segment is cut at any byte: the parts together are what it was, each frame is held
+// by as many parts as refer to it, and the bytes go out as they were.
+func TestCutAnywhere(t *testing.T) {
+	const total = 10 + 1 + 20 + 5
+	for n := 1; n < total; n++ {
+		h := established(t, func(_ *Config, h *harness) { h.wnd = 0 })
+		i := gathered(h, 10, 1, 20, 5)
+		frames := h.c.q.slots[i].spans
+		if !h.c.cut(i, n) {
+			t.Fatalf("cut at %d refused", n)
+		}
+		j := h.c.q.slots[i].next
+		a, b := &h.c.q.slots[i], &h.c.q.slots[j]
+		if a.seqLen() != n || b.seqLen() != total-n || b.seq != a.end() || b.end() != h.c.sndEnd {
+			t.Fatalf("cut at %d: %+v and %+v", n, a, b)
+		}
+		for k, p := range frames {
+			at := [...]int{0, 10, 11, 31}[k]
+			want := 1
+			if n > at && n < at+int(p.length) {
+				want = 2
+			}
+			if h.pool.InTCP(p.frame) != want {
+				t.Fatalf("cut at %d: frame %d is held %d times", n, k, h.pool.InTCP(p.frame))
+			}
+		}
+		h.wnd = 65535
+		h.ack(0)
+		h.want(1, n, wire.FlagACK)
+		h.want(1+n, total-n, wire.FlagACK)
+		h.ack(n)
+		h.ack(total)
+		if len(h.done) != 4 || h.pool.Free() != h.pool.Len() {
+			t.Fatalf("cut at %d: %d frames back, %d free", n, len(h.done), h.pool.Free())
+		}
+	}
+}
+
+// Nothing is cut at its ends, beyond them, or while the kernel holds it.
+func TestCutRefused(t *testing.T) {
+	h := established(t, func(_ *Config, h *harness) { h.wnd = 100; h.opts.HasWScale = false; h.hold = true })
+	h.write(100)
+	h.want(1, 100, wire.FlagACK)
+	i := h.c.q.head
+	h.c.q.slots[i].flags &^= slotFlight // as far as lists go it may be cut
+	h.c.rack.flight.remove(h.c.q.slots, i)
+	for _, n := range []int{-1, 0, 50, 100, 101} {
+		if h.c.cut(i, n) {
+			t.Errorf("cut at %d", n)
+		}
+	}
+	h.held, h.hold = nil, false
+	h.c.q.slots[i].out = 0
+	for _, n := range []int{-1, 0, 100, 101} {
+		if h.c.cut(i, n) {
+			t.Errorf("cut at %d", n)
+		}
+	}
+	if h.c.Stats().Cuts != 0 {
+		t.Fatal("counted")
+	}
+}
+
+// A lost segment that is cut stays in its place among the lost.
+func TestCutLost(t *testing.T) {
+	h := flightOf(t, 4, func(_ *Config, h *harness) { h.hold = true })
+	h.ack(0, [2]int{3 * mss, 4 * mss})
+	h.advance(Millisecond) // three are lost, and held
+	l := &h.c.rack.lost
+	if l.segments != 3 || l.bytes != 3*mss {
+		t.Fatalf("%+v", l)
+	}
+	second := h.c.q.slots[l.oldest].newer
+	h.c.q.slots[second].out = 0
+	if !h.c.cut(second, 500) {
+		t.Fatal("refused")
+	}
+	var got []int
+	for i := l.oldest; i != none; i = h.c.q.slots[i].newer {
+		got = append(got, h.c.q.slots[i].seqLen())
+	}
+	if l.bytes != 3*mss || !slices.Equal(got, []int{mss, 500, mss - 500, mss}) {
+		t.Fatalf("%v, %d bytes", got, l.bytes)
+	}
+	if err := h.c.Audit(); err != nil {
+		t.Fatal(err)
+	}
+	h.c.q.slots[second].out = 1
+	h.ack(4 * mss)
+	h.out = nil
+}
+
+// A piece that is cut off forgets the sum of the whole.
+func TestCutForgetsTheSum(t *testing.T) {
+	h := flightOf(t, 1, nil)
+	h.advance(250 * Millisecond)
+	h.want(1, mss, wire.FlagACK)
+	h.pathMTU(1000)
+	h.want(1, 1000-52, wire.FlagACK) // the harness checks each sum
+	h.want(1+1000-52, mss-1000+52, wire.FlagACK)
+	h.ack(mss)
 }

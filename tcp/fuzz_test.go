@@ -1,6 +1,7 @@
 package tcp
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -58,7 +59,7 @@ type chaos struct {
 	c       *Conn
 	pool    *umem.Pool
 	now     Time
-	held    []Tx
+	held    []heldTx
 	hoard   []umem.Frame // frames of the reserve that something else uses
 	written int          // stream bytes queued
 	peerTS  uint32
@@ -361,19 +362,23 @@ func (w *chaos) completeOne() {
 		return
 	}
 	i := int(w.byte()) % len(w.held)
-	tx := w.held[i]
+	k := w.held[i]
 	w.held = append(w.held[:i], w.held[i+1:]...)
-	w.complete(tx)
+	w.complete(k)
 }
 
 func (w *chaos) completeAll() {
-	for _, tx := range w.held {
-		w.complete(tx)
+	for _, k := range w.held {
+		w.complete(k)
 	}
 	w.held = w.held[:0]
 }
 
-func (w *chaos) complete(tx Tx) {
+func (w *chaos) complete(k heldTx) {
+	tx := k.tx
+	if !bytes.Equal(k.bytes, w.pool.Region().Memory()[tx.Addr:tx.Addr+uint64(tx.Len)]) {
+		w.err = fmt.Errorf("frame %d was written to while the kernel held it", tx.Frame)
+	}
 	if _, fault := w.pool.Complete(tx.Addr); fault != umem.FaultNone {
 		w.err = fmt.Errorf("completion of %d: fault %d", tx.Addr, fault)
 	}
@@ -397,10 +402,11 @@ func (w *chaos) transmit(n int) {
 }
 
 func (w *chaos) sent(tx Tx) {
-	w.held = append(w.held, tx)
+	pkt := w.pool.Region().Memory()[tx.Addr : tx.Addr+uint64(tx.Len)]
+	w.held = append(w.held, heldTx{tx, bytes.Clone(pkt)})
 	c := w.c
 	var seg wire.Segment
-	if err := wire.Parse(w.pool.Region().Memory()[tx.Addr:tx.Addr+uint64(tx.Len)], true, &seg); err != nil {
+	if err := wire.Parse(pkt, true, &seg); err != nil {
 		w.err = fmt.Errorf("what was sent does not parse: %w", err)
 		return
 	}

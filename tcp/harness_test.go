@@ -1,6 +1,7 @@
 package tcp
 
 import (
+	"bytes"
 	"net/netip"
 	"testing"
 
@@ -12,20 +13,22 @@ import (
 // (want...), or the test fails. The kernel's end is explicit too: complete gives
 // frames back, and by default everything is completed at once.
 type harness struct {
-	t      *testing.T
-	c      *Conn
-	pool   *umem.Pool
-	region *umem.Region
-	now    Time
-	out    []sent // emitted and not yet named
-	hold   bool   // completions wait for complete
-	held   []Tx
-	peerTS uint32
-	irs    Seq
-	wnd    uint16
-	opts   wire.Options // of the peer's SYN
-	done   map[umem.Frame]bool
-	next   byte
+	t         *testing.T
+	c         *Conn
+	pool      *umem.Pool
+	region    *umem.Region
+	now       Time
+	out       []sent // emitted and not yet named
+	hold      bool   // completions wait for complete
+	held      []heldTx
+	mutant    bool // this test breaks the engine on purpose: rewritten counts what it breaks
+	rewritten int  // packets that were written to while the kernel held them
+	peerTS    uint32
+	irs       Seq
+	wnd       uint16
+	opts      wire.Options // of the peer's SYN
+	done      map[umem.Frame]bool
+	next      byte
 }
 
 // sent is one segment as the peer's parser sees it.
@@ -33,6 +36,12 @@ type sent struct {
 	seg     wire.Segment
 	payload string
 	tx      Tx
+}
+
+// heldTx is a packet that the kernel has, and its bytes as they were handed over.
+type heldTx struct {
+	tx    Tx
+	bytes []byte
 }
 
 const testISS = Seq(1000)
@@ -148,10 +157,23 @@ func (h *harness) take(tx Tx) {
 	s.payload = string(s.seg.Payload)
 	h.out = append(h.out, s)
 	if h.hold {
-		h.held = append(h.held, tx)
+		h.held = append(h.held, heldTx{tx, bytes.Clone(pkt)})
 		return
 	}
 	h.completeTx(tx)
+}
+
+// completeHeld completes what the kernel held, and proves that nobody wrote to it: the
+// NIC may read it until this moment.
+func (h *harness) completeHeld(k heldTx) {
+	h.t.Helper()
+	if !bytes.Equal(k.bytes, h.region.Memory()[k.tx.Addr:k.tx.Addr+uint64(k.tx.Len)]) {
+		h.rewritten++
+		if !h.mutant {
+			h.t.Fatalf("frame %d was written to while the kernel held it", k.tx.Frame)
+		}
+	}
+	h.completeTx(k.tx)
 }
 
 func (h *harness) completeTx(tx Tx) {
@@ -165,10 +187,11 @@ func (h *harness) completeTx(tx Tx) {
 // complete gives back everything held so far.
 func (h *harness) complete() {
 	h.t.Helper()
-	for _, tx := range h.held {
-		h.completeTx(tx)
-	}
+	held := h.held
 	h.held = nil
+	for _, k := range held {
+		h.completeHeld(k)
+	}
 	h.transmit()
 }
 
@@ -289,4 +312,12 @@ func (h *harness) finish() {
 	}
 }
 
-func frameOf(n uint32) umem.Frame { return umem.Frame(n) }
+// starve takes frames away until leave are free, and gives them to the caller to return.
+func (h *harness) starve(leave int) (hoard []umem.Frame) {
+	h.t.Helper()
+	for h.pool.Free() > leave {
+		f, _ := h.pool.Alloc()
+		hoard = append(hoard, f)
+	}
+	return hoard
+}

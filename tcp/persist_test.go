@@ -170,17 +170,13 @@ func TestPersistFinWaitsForTheWindow(t *testing.T) {
 // A probe that could not go for lack of a frame is not sent once the window is open.
 func TestPersistNoProbeIntoAnOpenWindow(t *testing.T) {
 	h := closedWindow(t, 1, nil)
-	var hoard []uint32
-	for h.pool.Free() > 0 {
-		f, _ := h.pool.Alloc()
-		hoard = append(hoard, uint32(f))
-	}
+	hoard := h.starve(0)
 	h.advance(300 * Millisecond)
 	h.wantNothing()
 	h.wnd = 65535
 	h.ack(mss)
 	h.wantData(mss, 2*mss)
-	h.pool.Return(frameOf(hoard[0]))
+	h.pool.Return(hoard[0])
 	h.advance(Millisecond)
 	h.wantNothing()
 	h.ack(2 * mss)
