@@ -275,29 +275,3 @@ func TestAbortWithSackedSegments(t *testing.T) {
 		t.Fatalf("%d frames back", len(h.done))
 	}
 }
-
-func TestEngineDoesNotAllocate(t *testing.T) {
-	h := established(t, nil)
-	var txs [16]Tx
-	n := testing.AllocsPerRun(200, func() {
-		f, _ := h.pool.Lend()
-		h.pool.Commit(f)
-		h.c.Queue(f, Headroom, mss)
-		k := h.c.Transmit(h.now, txs[:])
-		for _, tx := range txs[:k] {
-			h.pool.Complete(tx.Addr)
-			h.c.Completed(h.now, tx.Ref)
-		}
-		h.now += Millisecond
-		seg := wire.Segment{Seq: uint32(h.irs + 1), Ack: uint32(h.c.sndNxt), Flags: wire.FlagACK, Window: 65535}
-		seg.Options.HasTS, seg.Options.TSVal = true, h.peerTS
-		h.c.Receive(h.now, &seg)
-		for _, f := range h.pool.Done() {
-			h.pool.Abandon(f)
-		}
-		h.pool.Drain()
-	})
-	if n != 0 {
-		t.Fatalf("%v allocations per segment", n)
-	}
-}
