@@ -23,24 +23,44 @@
 //     both sides, zero-window probes, TIME-WAIT. RFC 5961: challenge ACKs.
 //   - RFC 7323: timestamps with PAWS, window scaling. RFC 6691: MSS.
 //   - RFC 2018: SACK; RFC 8985: RACK loss detection with its reordering window;
-//     RFC 6582 for peers without SACK; RFC 9937: proportional rate reduction.
-//   - RFC 6298: retransmission timeout. RFC 5681 and 3465: NewReno. RFC 6928: IW10.
+//     RFC 6582 and 3042 for peers without SACK; RFC 9937: proportional rate reduction.
+//   - RFC 6298: retransmission timeout. RFC 5681 and 3465: NewReno, the restart after a
+//     pause. RFC 6928: IW10.
 //   - RFC 1191, 8201: path MTU from ICMP, with the check of RFC 5927.
 //
 // # Departures
 //
 //   - The floor of the retransmission timeout is 200 ms above the smoothed RTT, as
-//     in Linux, not one second (RFC 6298 section 2.4); Config.RTOMin sets it.
-//   - The least MSS believed is 64 bytes, so that no peer can make packets of a byte.
+//     in Linux, not one second (RFC 6298 section 2.4); Config.RTOMin sets it. Its backoff
+//     ends with the first new ACK, as in Linux, not with the next measurement
+//     (section 5): a lossy path without timestamps would stand still for minutes.
+//   - Slow start grows by all that an ACK covers, as in Linux, not by two segments at
+//     most (RFC 3465 section 2.3); after a timeout by one.
+//   - RACK's reordering window is a quarter of the least RTT and does not grow with
+//     DSACKs, and the least RTT is that of the whole connection (RFC 8985 section 6.2).
+//     Of segments sent at the same time, those behind one that may still be on its way
+//     wait with it.
+//   - The least MSS believed is 64 bytes, so that no peer can make packets of a byte, and
+//     the least IPv4 path MTU 576: paths below it are not served (RFC 1191 section 3).
 //   - A segment that is ACKed in part is sent again whole, from its first byte.
 //   - Zero-window probes carry one byte at sndUna-1 that the peer has already
 //     (RFC 1122 section 4.2.3.6) instead of the next byte of the stream: nothing
 //     has to be cut, and Linux answers every one of them.
-//   - An ACK that is not acceptable in SYN-SENT is dropped; no RST answers it.
+//   - Segments go out as they were committed: small ones are not joined, and go when the
+//     window has room for them (no Nagle, RFC 9293 section 3.7.4; Queue is PUSH).
+//   - An ACK that is not acceptable in SYN-SENT or SYN-RECEIVED is dropped; no RST
+//     answers it, nor what arrives when the connection is closed.
+//   - A segment without payload that PAWS refuses is dropped without an answer (RFC 7323
+//     section 5.3): such ACKs are mostly overtaken ones, and two ends could go on for ever.
+//   - A reset in CLOSING or LAST-ACK is ErrReset, and Abort sends one there (RFC 9293
+//     section 3.10.5 does neither): what is not ACKed did perhaps not arrive.
 //   - What arrives out of order is not kept: it is ACKed when it comes again.
 //
 // # Limits
 //
 // No passive open, no delivery of received data, no tail loss probe, F-RTO, undo of
-// spurious recoveries, ECN, keepalive, urgent data, Nagle or auto-corking.
+// spurious recoveries, ECN, keepalive, urgent data, auto-corking. The path MTU is never
+// probed, up or down (RFC 4821). FIN-WAIT-2 has no timeout of its own: whoever waits for
+// the peer's FIN says how long. A reset at our sndNxt that the peer challenges, because it
+// lacks what was before it, is not repeated.
 package tcp
