@@ -27,7 +27,8 @@ check:
 	$(GO) tool staticcheck ./...
 	$(GO) mod tidy -diff
 	$(GO) test ./internal/policy
-	$(GO) test -race -short -timeout 15m ./umem ./tcp ./internal/wire ./dataplane/... ./internal/simnet
+	$(GO) test -race -short -timeout 15m ./umem ./tcp ./internal/wire ./dataplane/... ./internal/transfer
+	$(GO) test -race -short ./internal/simnet -simnet.seeds 5
 	GOARCH=arm64 $(GO) build ./...
 	GOARCH=arm64 $(GO) vet ./...
 	$(MAKE) generate

@@ -120,8 +120,11 @@ func TestKilledInMidRun(t *testing.T) {
 	if err := r.host(); err != nil {
 		t.Errorf("%v after the kill: %v", time.Since(killed), err)
 	}
-	if d := time.Since(killed); d > time.Second {
+	// Within a second on a machine that has nothing else to do; this one runs other tests.
+	if d := time.Since(killed); d > 5*time.Second {
 		t.Errorf("the host's networking took %v", d)
+	} else {
+		t.Logf("the host's networking took %v", d)
 	}
 	if id := r.program(); id != 0 {
 		t.Errorf("program %d stayed attached", id)

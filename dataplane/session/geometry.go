@@ -69,12 +69,17 @@ func (s *Session) mtuRemedy() string {
 
 // checkFrames says what a region must hold before any memory is mapped.
 func (s *Session) checkFrames() error {
-	need := rxFrames + reserveFrames + 2
+	// Two for the only stream; with n of them each has a share of 4T/(4n+1) of T frames.
+	send := 2
+	if n := (s.cfg.Writers + s.cfg.Queues - 1) / s.cfg.Queues; n > 1 {
+		send = 2*n + 1
+	}
+	need := rxFrames + reserveFrames + send
 	if s.perQueue() >= need {
 		return nil
 	}
-	return fmt.Errorf("%w: %d frames for %d queues are %d each: %d on the fill ring + %d in reserve + 2 to send from = %d are needed (%d in all)",
-		umem.ErrTooSmall, s.cfg.Frames, s.cfg.Queues, s.perQueue(), rxFrames, reserveFrames, need, need*s.cfg.Queues)
+	return fmt.Errorf("%w: %d frames for %d queues are %d each: %d on the fill ring + %d in reserve + %d to send from = %d are needed (%d in all)",
+		umem.ErrTooSmall, s.cfg.Frames, s.cfg.Queues, s.perQueue(), rxFrames, reserveFrames, send, need, need*s.cfg.Queues)
 }
 
 // perQueue is the frames that each queue's pool has.
