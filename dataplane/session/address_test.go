@@ -2,6 +2,7 @@ package session_test
 
 import (
 	"net/netip"
+	"strconv"
 	"testing"
 
 	"github.com/vishvananda/netlink"
@@ -16,8 +17,8 @@ func TestAddresses(t *testing.T) {
 	t.Run("link-local", func(t *testing.T) {
 		t.Parallel()
 		r := newRig(t, lab.Config{})
-		there := r.linkLocal()
-		rc := r.receiveAt(there.WithZone("veth-b"), nil)
+		there, index := r.linkLocal()
+		rc := r.receiveAt(there.WithZone(strconv.Itoa(index)), nil) // package net remembers names across namespaces
 		r.sends(t, session.Config{Destination: there.WithZone("veth-a")}, netip.AddrPortFrom(there.WithZone("veth-a"), rc.addr.Port()), rc)
 	})
 	t.Run("IPv4 in IPv6", func(t *testing.T) {
@@ -79,14 +80,15 @@ func TestAddresses(t *testing.T) {
 	})
 }
 
-// linkLocal is the receiver's link-local address.
-func (r *rig) linkLocal() (found netip.Addr) {
+// linkLocal is the receiver's link-local address, and its interface's index.
+func (r *rig) linkLocal() (found netip.Addr, index int) {
 	r.t.Helper()
 	r.at(lab.Receiver, func() error {
 		dev, err := netlink.LinkByName("veth-b")
 		if err != nil {
 			return err
 		}
+		index = dev.Attrs().Index
 		list, err := netlink.AddrList(dev, netlink.FAMILY_V6)
 		for _, a := range list {
 			if ip, _ := netip.AddrFromSlice(a.IP); ip.IsLinkLocalUnicast() {
@@ -98,7 +100,7 @@ func (r *rig) linkLocal() (found netip.Addr) {
 	if !found.IsValid() {
 		r.t.Fatal("the receiver has no link-local address")
 	}
-	return found
+	return found, index
 }
 
 // sends opens a session, sends over it to rc, and closes it.
