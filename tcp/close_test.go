@@ -236,11 +236,32 @@ func TestResetGivesBack(t *testing.T) {
 	}
 }
 
+// A peer takes a reset only at exactly what it expects next
+// (https://www.rfc-editor.org/rfc/rfc5961#section-3.2), which is where its ACKs stand, or behind all
+// that was sent: there is one for each.
+func TestAbortResetsAtBothEnds(t *testing.T) {
+	h := flightOf(t, 3, nil)
+	h.ack(mss)
+	h.c.Abort(h.now)
+	var txs [1]Tx
+	for _, at := range []int{mss + 1, 3*mss + 1} {
+		if h.c.Done() || h.c.Transmit(h.now, txs[:]) != 1 {
+			t.Fatal("no reset")
+		}
+		h.take(txs[0])
+		h.want(at, 0, wire.FlagRST|wire.FlagACK)
+	}
+	if !h.c.Done() {
+		t.Fatal("not done")
+	}
+}
+
 // Closed is closed: nothing wakes it up, and late completions find nothing.
 func TestClosedStaysClosed(t *testing.T) {
 	h := flightOf(t, 2, func(_ *Config, h *harness) { h.hold = true })
 	h.c.Abort(h.now)
 	h.transmit()
+	h.want(1, 0, wire.FlagRST|wire.FlagACK)
 	h.want(2*mss+1, 0, wire.FlagRST|wire.FlagACK)
 	h.ack(mss)
 	h.synAck()

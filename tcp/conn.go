@@ -47,6 +47,7 @@ type Conn struct {
 	finSlot  bool // our FIN has, or had, a slot
 	finDone  bool // the peer ACKed our FIN
 	sendRST  bool
+	resetUna bool // the reset at sndUna is sent
 	sendSYN  bool
 	probeNow bool // the persist timer asks for a probe
 	ipID     uint16

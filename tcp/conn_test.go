@@ -250,6 +250,7 @@ func TestAbortGivesEverythingBack(t *testing.T) {
 	h.wantData(0, 10*mss)
 	h.c.Abort(h.now)
 	h.transmit()
+	h.want(1, 0, wire.FlagRST|wire.FlagACK)
 	h.want(10*mss+1, 0, wire.FlagRST|wire.FlagACK)
 	if len(h.done) != 10 { // the ten that were never sent
 		t.Fatalf("%d frames back", len(h.done))
@@ -270,6 +271,7 @@ func TestAbortWithSackedSegments(t *testing.T) {
 	h.out = nil
 	h.c.Abort(h.now)
 	h.transmit()
+	h.want(mss+1, 0, wire.FlagRST|wire.FlagACK)
 	h.want(10*mss+1, 0, wire.FlagRST|wire.FlagACK)
 	if len(h.done) != 10 {
 		t.Fatalf("%d frames back", len(h.done))

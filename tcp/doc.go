@@ -61,6 +61,5 @@
 // No passive open, no delivery of received data, no tail loss probe, F-RTO, undo of
 // spurious recoveries, ECN, keepalive, urgent data, auto-corking. The path MTU is never
 // probed, up or down (RFC 4821). FIN-WAIT-2 has no timeout of its own: whoever waits for
-// the peer's FIN says how long. A reset at our sndNxt that the peer challenges, because it
-// lacks what was before it, is not repeated.
+// the peer's FIN says how long.
 package tcp

@@ -31,7 +31,7 @@ func FuzzConn(f *testing.F) {
 // TestRandomEvents runs the fuzz target over seeded random strings: long ones, which
 // a coverage-guided fuzzer is slow to reach.
 func TestRandomEvents(t *testing.T) {
-	runs := uint64(1500)
+	runs := uint64(600)
 	if testing.Short() {
 		runs = 150
 	}

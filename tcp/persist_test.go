@@ -148,6 +148,7 @@ func TestShrunkWindowAckIsAcceptable(t *testing.T) {
 	h.want(2*mss+1, 0, wire.FlagACK)
 	h.c.Abort(h.now)
 	h.transmit()
+	h.want(mss+1, 0, wire.FlagRST|wire.FlagACK)
 	h.want(2*mss+1, 0, wire.FlagRST|wire.FlagACK)
 }
 

@@ -14,9 +14,8 @@ const tsOptionLen = 12
 // len(out) means that there is no more to send now.
 func (c *Conn) Transmit(now Time, out []Tx) int {
 	n := 0
-	if c.sendRST && len(out) > 0 && c.emitControl(now, &out[0], c.controlSeq(), wire.FlagRST|wire.FlagACK, nil) {
-		c.sendRST = false
-		n++
+	if c.sendRST {
+		n += c.emitResets(now, out)
 	}
 	if c.sendSYN && n < len(out) {
 		n += c.emitSYN(now, &out[n])
@@ -296,6 +295,26 @@ func (c *Conn) put(now Time, tx *Tx, f umem.Frame, off, n int, seq Seq, flags ui
 	*tx = Tx{Addr: c.pool.Region().Addr(f) + uint64(off-hdr), Len: uint32(hdr + n), Frame: f, Source: umem.NoFrame}
 	c.ackNow = c.ackNow && flags&wire.FlagACK == 0
 	c.stats.SegmentsOut++
+}
+
+// emitResets makes the reset, at the sequence number that a peer with everything expects
+// next. The one that lacks something would only challenge it
+// (https://www.rfc-editor.org/rfc/rfc5961#section-3.2): for that there is another before it, where the
+// peer's ACKs stand.
+func (c *Conn) emitResets(now Time, out []Tx) int {
+	n, seq := 0, c.controlSeq()
+	if !c.resetUna && c.sndUna != c.iss && c.sndUna != seq {
+		if len(out) == 0 || !c.emitControl(now, &out[0], c.sndUna, wire.FlagRST|wire.FlagACK, nil) {
+			return 0
+		}
+		c.resetUna = true
+		n++
+	}
+	if n < len(out) && c.emitControl(now, &out[n], seq, wire.FlagRST|wire.FlagACK, nil) {
+		c.sendRST = false
+		n++
+	}
+	return n
 }
 
 // controlSeq is the sequence number of a segment without payload: sndNxt, or the edge of

@@ -81,7 +81,7 @@ func TestTransmitNoFrame(t *testing.T) {
 			h.pool.Return(f)
 		}
 		h.advance(frameRetry)
-		if len(h.out) != 1 || h.out[0].seg.Flags&^wire.FlagPSH != want {
+		if len(h.out) == 0 || h.out[0].seg.Flags&^wire.FlagPSH != want {
 			h.t.Fatalf("%d segments, flags %02x wanted", len(h.out), want)
 		}
 		h.out = nil
@@ -171,7 +171,7 @@ func TestTransmitSecondOpinion(t *testing.T) {
 			h.transmit()
 			h.c.Abort(h.now)
 			h.transmit()
-			if len(h.out) != 2+7+2 {
+			if len(h.out) != 2+7+1+2 {
 				t.Fatalf("%d packets", len(h.out))
 			}
 			for _, s := range h.out {
