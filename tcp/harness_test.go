@@ -48,13 +48,29 @@ const testISS = Seq(1000)
 
 var testFlow = wire.FlowOf(netip.MustParseAddrPort("10.0.0.1:4000"), netip.MustParseAddrPort("10.0.0.2:80"))
 
+// idle are the regions that no test uses now, by their number of frames: to map one
+// takes longer than most tests. Tests of this package do not run in parallel.
+var idle = map[int][]*umem.Region{}
+
+func testRegion(tb testing.TB, frames int) *umem.Region {
+	tb.Helper()
+	var r *umem.Region
+	if n := len(idle[frames]); n > 0 {
+		r = idle[frames][n-1]
+		idle[frames] = idle[frames][:n-1]
+	} else {
+		var err error
+		if r, err = umem.Map(umem.Config{Frames: frames, ChunkSize: 2048}); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	tb.Cleanup(func() { idle[frames] = append(idle[frames], r) })
+	return r
+}
+
 func newHarness(t *testing.T, edit func(*Config, *harness)) *harness {
 	t.Helper()
-	r, err := umem.Map(umem.Config{Frames: 512, ChunkSize: 2048})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = r.Close() })
+	r := testRegion(t, 512)
 	pool, err := umem.NewPool(r, 0, 512, 64)
 	if err != nil {
 		t.Fatal(err)

@@ -116,28 +116,34 @@ func TestSetMTUIsBounded(t *testing.T) {
 // Outside the handshake every other error is soft; in it some end it.
 func TestIcmpHardAndSoft(t *testing.T) {
 	for _, v6 := range []bool{false, true} {
-		for typ := uint8(0); typ < 13; typ++ {
-			for code := uint8(0); code < 16; code++ {
-				hard := !v6 && typ == 3 && (code == 2 || code == 3 || code == 13) || v6 && typ == 1 && (code == 1 || code == 4)
-				big := !v6 && typ == 3 && code == 4 || v6 && typ == 2
-				edit := func(c *Config, h *harness) {
-					if v6 {
-						ipv6(c, h)
-					}
-				}
-				h := newHarness(t, edit)
-				h.connect()
-				h.want(0, 0, wire.FlagSYN)
-				h.icmp(testISS, typ, code, 1400)
-				if got := errors.Is(h.c.Err(), ErrNoRoute); got != hard {
-					t.Errorf("v6 %v, type %d code %d: ends the handshake: %v", v6, typ, code, got)
-				}
-				h = flightOf(t, 1, edit)
-				h.icmp(h.c.sndUna, typ, code, 1400)
-				h.out = nil
-				if st := h.c.Stats(); st.State != Established || (st.ICMPSoft == 1) == big {
-					t.Errorf("v6 %v, type %d code %d: %v, soft %d", v6, typ, code, st.State, st.ICMPSoft)
-				}
+		edit := func(c *Config, h *harness) {
+			if v6 {
+				ipv6(c, h)
+			}
+		}
+		opening := func() *harness {
+			h := newHarness(t, edit)
+			h.connect()
+			h.want(0, 0, wire.FlagSYN)
+			return h
+		}
+		syn, open := opening(), flightOf(t, 1, edit)
+		for k := range 13 * 16 {
+			typ, code := uint8(k/16), uint8(k%16)
+			hard := !v6 && typ == 3 && (code == 2 || code == 3 || code == 13) || v6 && typ == 1 && (code == 1 || code == 4)
+			big := !v6 && typ == 3 && code == 4 || v6 && typ == 2
+			syn.icmp(testISS, typ, code, 1400)
+			if got := errors.Is(syn.c.Err(), ErrNoRoute); got != hard {
+				t.Errorf("v6 %v, type %d code %d: ends the handshake: %v", v6, typ, code, got)
+			}
+			if hard {
+				syn = opening()
+			}
+			soft := open.c.Stats().ICMPSoft
+			open.icmp(open.c.sndUna, typ, code, 1400)
+			open.out = nil
+			if st := open.c.Stats(); st.State != Established || (st.ICMPSoft > soft) == big {
+				t.Errorf("v6 %v, type %d code %d: %v, soft %d", v6, typ, code, st.State, st.ICMPSoft)
 			}
 		}
 	}

@@ -43,13 +43,9 @@ const linkDelay = 5 * Millisecond
 
 func newLink(t *testing.T, cfg Config, total int) *link {
 	t.Helper()
-	r, err := umem.Map(umem.Config{Frames: 256, ChunkSize: 2048})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = r.Close() })
 	l := &link{t: t, now: Second, wnd: 65535, sack: true, writer: total, drop: func(int) bool { return false }}
-	if l.pool, err = umem.NewPool(r, 0, 256, 64); err != nil {
+	var err error
+	if l.pool, err = umem.NewPool(testRegion(t, 256), 0, 256, 64); err != nil {
 		t.Fatal(err)
 	}
 	if cfg.MTU == 0 {

@@ -18,12 +18,7 @@ type benchFlight struct {
 
 func newBenchFlight(tb testing.TB, n int, keep bool) *benchFlight {
 	tb.Helper()
-	r, err := umem.Map(umem.Config{Frames: n + 128})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() { _ = r.Close() })
-	pool, err := umem.NewPool(r, 0, n+128, 64)
+	pool, err := umem.NewPool(testRegion(tb, n+128), 0, n+128, 64)
 	if err != nil {
 		tb.Fatal(err)
 	}
