@@ -277,3 +277,54 @@ func TestAbortWithSackedSegments(t *testing.T) {
 		t.Fatalf("%d frames back", len(h.done))
 	}
 }
+
+// What is below TCP may change in mid-stream: it counts from the next packet on, for
+// what is sent again too.
+func TestSetPath(t *testing.T) {
+	h := flightOf(t, 1, nil)
+	h.hold = true
+	p := wire.Path{DstMAC: [6]byte{2, 9, 9, 9, 9, 9}, VLAN: 5}
+	h.c.SetPath(p)
+	h.advance(300 * Millisecond)
+	s := h.want(1, mss, wire.FlagACK)
+	pkt := h.region.Memory()[s.tx.Addr : s.tx.Addr+uint64(s.tx.Len)]
+	if [6]byte(pkt) != p.DstMAC || pkt[15] != 5 {
+		t.Fatalf("% x", pkt[:18])
+	}
+	h.ack(mss)
+	h.complete()
+}
+
+func TestWindowIsTheLesser(t *testing.T) {
+	h := established(t, nil)
+	h.ack(0)
+	if h.c.Window() != 10*mss || h.c.Flow() != testFlow {
+		t.Fatalf("window %d", h.c.Window())
+	}
+	h.wnd = 10
+	h.ack(0)
+	if h.c.Window() != 1280 {
+		t.Fatalf("window %d", h.c.Window())
+	}
+}
+
+// Unacked counts payload, and neither SYN nor FIN.
+func TestUnacked(t *testing.T) {
+	h := flightOf(t, 2, nil)
+	h.c.CloseWrite(h.now)
+	h.transmit()
+	h.out = nil
+	for n, want := range []int{2 * mss, 2*mss - 1} {
+		if h.ack(n); h.c.Unacked() != want {
+			t.Fatalf("%d ACKed: %d", n, h.c.Unacked())
+		}
+	}
+	h.ack(2 * mss)
+	if h.c.Unacked() != 0 {
+		t.Fatalf("%d", h.c.Unacked())
+	}
+	h.ack(2*mss + 1)
+	if h.c.Unacked() != 0 {
+		t.Fatalf("%d", h.c.Unacked())
+	}
+}

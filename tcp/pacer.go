@@ -8,8 +8,9 @@ type pacer struct {
 	rest uint64 // what next lacks of it, in nanoseconds / rate: at 100 Gbit/s they make a percent
 }
 
-// paceBurst is how much credit may be saved up while nothing is sent.
-const paceBurst = Millisecond
+// paceBurst is how much credit may be saved up while nothing is sent: more than a
+// poller sleeps and a busy machine keeps it from running, so that the mean is the rate.
+const paceBurst = 10 * Millisecond
 
 func (p *pacer) ready(now Time) bool { return p.rate == 0 || p.next <= now }
 
