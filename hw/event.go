@@ -1,6 +1,9 @@
 package hw
 
-import "fmt"
+import (
+	"fmt"
+	"net"
+)
 
 // EventKind says what a [Watch] saw change.
 type EventKind uint8
@@ -61,7 +64,7 @@ type Event struct {
 func (e Event) String() string {
 	switch e.Kind {
 	case NeighbourChanged, NeighbourFailed, NeighbourBack:
-		return fmt.Sprintf("%v: %v is at %x", e.Kind, e.Path.Route.NextHop, e.Path.MAC)
+		return fmt.Sprintf("%v: %v is at %v", e.Kind, e.Path.Route.NextHop, net.HardwareAddr(e.Path.MAC[:]))
 	case RouteChanged:
 		return fmt.Sprintf("route is now %v", e.Path.Route)
 	case RouteLost:

@@ -137,6 +137,9 @@ func (c *Conn) sendNew(now Time, out []Tx) int {
 		c.overrideSWS = false
 		n++
 	}
+	if n < len(out) && c.pace.ready(now) {
+		c.pace.waited = false // something else than the pacer is in the way
+	}
 	return n
 }
 
@@ -170,6 +173,7 @@ func (c *Conn) fitWindow(now Time, i int32) bool {
 func (c *Conn) waitPace(now Time) {
 	if !c.pace.ready(now) {
 		c.timers.send = c.pace.next
+		c.pace.waited = true
 	}
 }
 

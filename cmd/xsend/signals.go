@@ -26,7 +26,11 @@ func catch(ctx context.Context) (*interruption, func()) {
 	atOnce, endAtOnce := context.WithCancelCause(ctx)
 	in := &interruption{polite: polite, atOnce: atOnce}
 	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
+		if !signal.Ignored(s) { // nohup means it
+			signal.Notify(signals, s)
+		}
+	}
 	quit := make(chan struct{})
 	go func() {
 		ends := []context.CancelCauseFunc{endPolite, endAtOnce}

@@ -69,11 +69,8 @@ func (s *Session) mtuRemedy() string {
 
 // checkFrames says what a region must hold before any memory is mapped.
 func (s *Session) checkFrames() error {
-	// Two for the only stream; with n of them each has a share of 4T/(4n+1) of T frames.
-	send := 2
-	if n := (s.cfg.Writers + s.cfg.Queues - 1) / s.cfg.Queues; n > 1 {
-		send = 2*n + 1
-	}
+	// n streams have a share of 4T/(4n+1) of T frames each, and need two.
+	send := 2*((s.cfg.Writers+s.cfg.Queues-1)/s.cfg.Queues) + 1
 	need := rxFrames + reserveFrames + send
 	if s.perQueue() >= need {
 		return nil

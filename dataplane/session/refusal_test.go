@@ -41,7 +41,7 @@ func TestOpenRefuses(t *testing.T) {
 		"MTU over the chunk": {mtu: 9000, want: session.ErrMTU, says: "ip link set dev veth-a mtu"},
 		"MTU over a small":   {mtu: 3000, cfg: session.Config{Chunk: 2048}, want: session.ErrMTU, says: "use a chunk of 4096"},
 		"odd chunk":          {cfg: session.Config{Chunk: 3000}, want: session.ErrConfig, says: "2048 or 4096"},
-		"too few frames":     {cfg: session.Config{Frames: 1000}, want: umem.ErrTooSmall, says: "1024 on the fill ring + 256 in reserve + 2"},
+		"too few frames":     {cfg: session.Config{Frames: 1000}, want: umem.ErrTooSmall, says: "1024 on the fill ring + 256 in reserve + 3"},
 		"too many queues":    {cfg: session.Config{Queues: 2}, want: session.ErrConfig, says: "veth-a has 1"},
 		"odd ring":           {cfg: session.Config{Ring: 1000}, want: session.ErrConfig, says: "power of two"},
 		"huge ring":          {cfg: session.Config{Ring: 1 << 30}, want: session.ErrConfig, says: "65536"},

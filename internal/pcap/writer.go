@@ -1,6 +1,7 @@
 package pcap
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -32,8 +33,12 @@ type Writer struct {
 	file *os.File
 	ng   *pcapgo.NgWriter
 
+	name, application string
+
 	mu   sync.Mutex
 	taps []*tap
+
+	fresh, started bool // the file was not there before; Start was called
 
 	quit, done chan struct{}
 	packets    uint64
@@ -46,21 +51,45 @@ type tap struct {
 	zero time.Time // unset before the first packet
 }
 
-// Create makes the file, or empties it, and starts to write. name is the network interface's, for the
+// Create opens the file, or makes it, and changes nothing in one that is there: Start does. name is the network interface's, for the
 // interface descriptions; application names the program.
 func Create(path, name, application string) (*Writer, error) {
-	file, err := os.Create(path)
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	fresh := err == nil
+	if errors.Is(err, os.ErrExist) {
+		file, err = os.OpenFile(path, os.O_WRONLY, 0)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("capture: %w", err)
 	}
-	ng, err := header(file, name, application)
-	if err != nil {
-		file.Close()
-		return nil, fmt.Errorf("capture %s: %w", path, err)
+	return &Writer{path: path, file: file, fresh: fresh, name: name, application: application,
+		quit: make(chan struct{}), done: make(chan struct{})}, nil
+}
+
+// Start empties the file and begins to write what the taps give.
+func (w *Writer) Start() error {
+	if st, err := w.file.Stat(); err == nil && st.Mode().IsRegular() {
+		if err := w.file.Truncate(0); err != nil {
+			return fmt.Errorf("capture %s: %w", w.path, err)
+		}
 	}
-	w := &Writer{path: path, file: file, ng: ng, quit: make(chan struct{}), done: make(chan struct{})}
+	ng, err := header(w.file, w.name, w.application)
+	if err != nil {
+		return fmt.Errorf("capture %s: %w", w.path, err)
+	}
+	w.ng, w.started = ng, true
 	go w.run()
-	return w, nil
+	return nil
+}
+
+// SameFile reports that the capture would overwrite the file.
+func (w *Writer) SameFile(file *os.File) bool {
+	mine, err := w.file.Stat()
+	if err != nil {
+		return false
+	}
+	other, err := file.Stat()
+	return err == nil && os.SameFile(mine, other)
 }
 
 func header(file io.Writer, name, application string) (*pcapgo.NgWriter, error) {
@@ -89,8 +118,11 @@ func (w *Writer) Tap(size int) *dataplane.Tap {
 }
 
 // Close writes what is left in the taps, whose pollers must have stopped, and closes the file. It returns
-// the number of packets written.
+// the number of packets written. Without Start it removes a file that Create made, and leaves any other alone.
 func (w *Writer) Close() (packets uint64, err error) {
+	if !w.started {
+		return 0, w.drop()
+	}
 	close(w.quit)
 	<-w.done
 	if err := w.ng.Flush(); w.err == nil {
@@ -103,6 +135,15 @@ func (w *Writer) Close() (packets uint64, err error) {
 		return w.packets, fmt.Errorf("capture %s: %w", w.path, w.err)
 	}
 	return w.packets, nil
+}
+
+// drop leaves things as they were before Create.
+func (w *Writer) drop() error {
+	err := w.file.Close()
+	if w.fresh {
+		err = errors.Join(err, os.Remove(w.path))
+	}
+	return err
 }
 
 func (w *Writer) run() {

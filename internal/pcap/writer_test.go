@@ -25,6 +25,9 @@ func TestPacketsComeBackWholeWithTimeAndDirection(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := w.Start(); err != nil {
+		t.Fatal(err)
+	}
 	want := []dataplane.TapPacket{packet(true, 1_000_000_007, 60), packet(false, 1_000_000_008, 54), packet(true, 3_000_000_001, 1514)}
 	from := &tap{}
 	before := time.Now()
@@ -82,6 +85,9 @@ func TestCaptureThatCannotBeWritten(t *testing.T) {
 	if err != nil {
 		t.Skipf("no /dev/full: %v", err)
 	}
+	if err := w.Start(); err != nil {
+		t.Fatal(err)
+	}
 	from := &tap{}
 	for i := range 100 {
 		w.write(from, packet(true, tcp.Time(i), 1500))
@@ -97,10 +103,40 @@ func TestEmptyCapture(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := w.Start(); err != nil {
+		t.Fatal(err)
+	}
 	w.Tap(2048)
 	w.Tap(2048)
 	if n, err := w.Close(); n != 0 || err != nil {
 		t.Fatalf("%d, %v", n, err)
 	}
 	checkFile(t, path, nil, time.Now())
+}
+
+// A capture that was never started leaves things as they were.
+func TestCaptureNotStarted(t *testing.T) {
+	dir := t.TempDir()
+	old := filepath.Join(dir, "old")
+	if err := os.WriteFile(old, []byte("precious"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{old, filepath.Join(dir, "new")} {
+		w, err := Create(path, "veth-a", "test")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f, err := os.Open(old); err != nil || w.SameFile(f) != (path == old) {
+			t.Errorf("%s: same as the old file: %v (%v)", path, w.SameFile(f), err)
+		}
+		if _, err := w.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if b, err := os.ReadFile(old); string(b) != "precious" {
+		t.Errorf("the old file: %q, %v", b, err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "new")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the new file stayed: %v", err)
+	}
 }

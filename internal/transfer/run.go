@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"os"
 	"sync"
 	"time"
 
@@ -102,6 +101,11 @@ func (r *run) prepare() (err error) {
 	if r.net, err = r.open(r.stop, sc); err != nil {
 		return err
 	}
+	if r.capture != nil {
+		if err := r.capture.Start(); err != nil {
+			return err
+		}
+	}
 	r.describe(r.net.Info())
 	return nil
 }
@@ -128,6 +132,9 @@ func (r *run) openCapture(sc *session.Config) (err error) {
 	}
 	if r.capture, err = pcap.Create(r.cfg.Pcap, r.link, "xsend "+r.cfg.Version); err != nil {
 		return err
+	}
+	if r.input != nil && r.input.file != nil && r.capture.SameFile(r.input.file) {
+		return fmt.Errorf("capture %s: it is the file that is to be sent: give another name", r.cfg.Pcap)
 	}
 	sc.Tap = r.capture.Tap
 	return nil
@@ -274,7 +281,6 @@ func (r *run) release() {
 		r.cfg.Warn(err.Error())
 	}
 	if r.report.Pcap == nil { // nothing was started, so nothing is left behind
-		os.Remove(r.cfg.Pcap)
 		return
 	}
 	r.report.Pcap.Packets = packets
