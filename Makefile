@@ -5,6 +5,8 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 SUDO    := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 TMP     := $(or $(TMPDIR),/tmp)
 
+export FILE # through the environment: a name may hold anything
+
 .PHONY: all build demo test check generate bench soak vm-smoke clean
 
 all: build
@@ -14,7 +16,7 @@ build:
 
 # A file leaves UMEM over AF_XDP and reaches a kernel TCP receiver whole. FILE=/any/file sends that one.
 demo: build
-	$(SUDO) $(BIN) demo $(if $(FILE),--file '$(FILE)')
+	$(SUDO) $(BIN) demo $(if $(FILE),--file "$$FILE")
 
 # Everything that passes without special hardware; without root the veth tests skip by name.
 test:
