@@ -194,6 +194,10 @@ func (s *Session) explain(err error, before []uint64) error {
 			where += fmt.Sprintf(" %d (%d packets)", q, n)
 		}
 	}
+	if n := s.Counters().RxChecksum; where == "" && n > 0 {
+		return fmt.Errorf("%w: %w: %d packets arrived with a wrong checksum and were dropped: where the peer is on this machine and leaves checksums to a NIC that is never reached, turn that off there: ethtool -K IFACE tx off",
+			tcp.ErrTimeout, err, n)
+	}
 	if where == "" {
 		return fmt.Errorf("%w: %w: no answer", tcp.ErrTimeout, err)
 	}
