@@ -263,6 +263,9 @@ func TestClosedStaysClosed(t *testing.T) {
 	h.transmit()
 	h.want(1, 0, wire.FlagRST|wire.FlagACK)
 	h.want(2*mss+1, 0, wire.FlagRST|wire.FlagACK)
+	if h.c.Deadline() != Never {
+		t.Fatalf("a timer runs: %+v", h.c.timers)
+	}
 	h.ack(mss)
 	h.synAck()
 	h.c.SetMTU(1000)

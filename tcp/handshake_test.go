@@ -162,6 +162,8 @@ func TestHandshakeSimultaneous(t *testing.T) {
 		t.Fatalf("%+v", o)
 	}
 	h.wantState(SynReceived)
+	h.syn() // theirs comes twice
+	h.want(1, 0, wire.FlagACK)
 	h.advance(20 * Millisecond)
 	h.ack(0)
 	h.want(1, 0, wire.FlagACK)

@@ -121,3 +121,18 @@ func TestNewRenoPartialAcks(t *testing.T) {
 		t.Fatalf("%+v", st)
 	}
 }
+
+// A partial ACK covers what duplicates counted already: it takes that back, from the
+// pipe and from what was delivered (https://www.rfc-editor.org/rfc/rfc9937#section-5).
+func TestNewRenoPartialAckDeflates(t *testing.T) {
+	h := plain(t, 20)
+	h.c.cc.(*reno).cwnd = 20 * mss
+	h.dupAcks(18, 0) // the first and the tenth are lost
+	h.out = nil
+	h.ack(9 * mss)
+	h.out = nil
+	if r := h.c.recovery; r.dupAcks != 10 || r.delivered != 17*mss {
+		t.Fatalf("%d duplicates count, %d segments delivered since the third", r.dupAcks, r.delivered/mss)
+	}
+	h.ack(20 * mss)
+}

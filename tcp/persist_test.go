@@ -233,3 +233,33 @@ func TestSillyWindowOverrideIsForOne(t *testing.T) {
 	h.wantData(3*mss, 5*mss)
 	h.ack(5 * mss)
 }
+
+// A pacer in the way is no window in the way.
+func TestPersistNotForThePacer(t *testing.T) {
+	h := established(t, func(c *Config, _ *harness) { c.Rate = 144 }) // a segment in ten seconds
+	h.ack(0)
+	h.write(2 * mss)
+	h.wantData(0, mss)
+	h.ack(mss)
+	if h.c.timers.persist != Never {
+		t.Fatal("the persist timer runs")
+	}
+	h.advance(11 * Second)
+	h.wantData(mss, 2*mss)
+	h.ack(2 * mss)
+}
+
+// A closed window that opens a little ends the long waits between probes.
+func TestPersistWindowOpensALittle(t *testing.T) {
+	h := closedWindow(t, 1, func(_ *Config, h *harness) { h.opts.WScale = 0 })
+	h.advance(30 * Second)
+	h.out = nil
+	h.wnd = 100
+	h.ack(mss)
+	h.advance(swsOverride)
+	h.want(mss+1, 100, wire.FlagACK)
+	h.wnd = 65535
+	h.ack(mss + 100)
+	h.want(mss+101, mss-100, wire.FlagACK)
+	h.ack(2 * mss)
+}

@@ -169,3 +169,59 @@ func TestRecoverySecondWindow(t *testing.T) {
 	h.ack(16 * mss)
 	h.out = nil
 }
+
+// Of several timeouts in a row only the first halves
+// (https://www.rfc-editor.org/rfc/rfc5681#section-3.1).
+func TestRecoveryTimeoutsHalveOnce(t *testing.T) {
+	h := flightOf(t, 30, nil)
+	for range 3 {
+		h.advance(h.c.Deadline() - h.now)
+		h.want(1, mss, wire.FlagACK)
+		if st := h.c.Stats(); st.Ssthresh != 15*mss || st.Cwnd != mss {
+			t.Fatalf("ssthresh %d, cwnd %d", st.Ssthresh/mss, st.Cwnd/mss)
+		}
+	}
+	h.ack(30 * mss)
+}
+
+// What is lost beyond a window that shrank waits for the window, but for the first.
+func TestRecoveryInsideTheWindow(t *testing.T) {
+	h := flightOf(t, 20, func(_ *Config, h *harness) { h.opts.WScale = 0 })
+	h.wnd = 2 * mss
+	h.ack(0, [2]int{4 * mss, 20 * mss})
+	h.wantData(0, 2*mss)
+	h.wantNothing()
+	h.wnd = 0
+	h.ack(2*mss, [2]int{4 * mss, 20 * mss})
+	h.want(2*mss+1, mss, wire.FlagACK)
+	h.wantNothing()
+	h.wnd = 65535
+	h.ack(3*mss, [2]int{4 * mss, 20 * mss})
+	h.want(3*mss+1, mss, wire.FlagACK)
+	h.ack(20 * mss)
+}
+
+// Where the kernel holds everything that is lost, a turn looks at a few and not at all.
+func TestRecoveryHeldIsNotWalked(t *testing.T) {
+	b := newBenchFlight(t, 512, true)
+	b.now += Millisecond
+	b.ack(0, [2]int{509, 512})
+	for range 3 {
+		b.transmit(true)
+	}
+	if st := b.c.Stats(); st.Lost != 509 || st.RetransmitsHeld != heldScan {
+		t.Fatalf("%d lost, looked at %d", st.Lost, st.RetransmitsHeld)
+	}
+	for _, tx := range b.held { // in any case all go when they may
+		b.complete(tx)
+	}
+	b.held = nil
+	for k := 0; b.c.Stats().Retransmits < 509; k++ {
+		if k > 2000 {
+			t.Fatalf("%+v", b.c.Stats())
+		}
+		b.now += Millisecond
+		b.transmit(false)
+		b.ack(min(k, 508), [2]int{509, 512})
+	}
+}

@@ -30,6 +30,17 @@ func TestRenoCongestionAvoidanceCountsBytes(t *testing.T) {
 	}
 }
 
+// What an ACK leaves over counts in the next window.
+func TestRenoCreditIsKept(t *testing.T) {
+	r := reno{mss: 1000, cwnd: 10000, ssthresh: 10000}
+	for range 3 {
+		r.onAck(7000)
+	}
+	if r.cwnd != 12000 || r.credit != 0 {
+		t.Fatalf("%+v", r)
+	}
+}
+
 // The ACK that leads past the threshold counts by its parts.
 func TestRenoThresholdInTheMiddleOfAnAck(t *testing.T) {
 	r := reno{mss: 1000, cwnd: 9000, ssthresh: 10000}

@@ -141,6 +141,40 @@ func TestRttNonsenseEcho(t *testing.T) {
 	}
 }
 
+// Where the ACK of the first transmission was lost, that of the second echoes the first
+// all the same, as the receiver has it from there: the timeout is no time on the path.
+func TestRttLostAckIsNoRoundTrip(t *testing.T) {
+	h := flightOf(t, 1, nil)
+	first := h.c.tsVal(h.now)
+	before := h.c.Stats().SRTT
+	h.advance(h.c.Deadline() - h.now)
+	h.want(1, mss, wire.FlagACK)
+	h.advance(Millisecond)
+	seg := h.segment(wire.FlagACK, mss)
+	seg.Options.TSEcr = first
+	h.inject(seg)
+	if st := h.c.Stats(); st.SRTT != before {
+		t.Fatalf("SRTT %d ms", st.SRTT/Millisecond)
+	}
+}
+
+// Two transmissions in one millisecond have one timestamp: it tells nothing.
+func TestRttSameMillisecond(t *testing.T) {
+	h := established(t, nil)
+	h.ack(0)
+	h.write(5 * mss)
+	h.wantData(0, 5*mss)
+	h.advance(400 * Microsecond)
+	h.ack(0, [2]int{mss, 5 * mss})
+	h.want(1, mss, wire.FlagACK)
+	before := h.c.Stats()
+	h.advance(10 * Microsecond)
+	h.ack(5 * mss)
+	if st := h.c.Stats(); st.SRTT != before.SRTT || st.MinRTT != before.MinRTT {
+		t.Fatalf("SRTT %d us, was %d us", st.SRTT/Microsecond, before.SRTT/Microsecond)
+	}
+}
+
 // The backed-off timeout ends with the first new ACK, as in Linux: to keep it until
 // something is measured (https://www.rfc-editor.org/rfc/rfc6298#section-5) would make a
 // lossy path without timestamps stand still for minutes.

@@ -130,3 +130,27 @@ func TestRenegingIsNoRoundTrip(t *testing.T) {
 	h.out = nil
 	h.ack(3 * mss)
 }
+
+// While the kernel holds the first segment, cuts of the others leave a slot for its own.
+func TestSlotForTheHeadIsKept(t *testing.T) {
+	h := established(t, func(c *Config, h *harness) { c.SendSlots, h.hold = 14, true })
+	for h.c.Room() > 0 {
+		h.writeFrame(Headroom, mss)
+	}
+	h.transmit()
+	h.out = nil
+	head := h.held[len(h.held)-6]
+	h.held = append(h.held[:len(h.held)-6], h.held[len(h.held)-5:]...)
+	h.complete()
+	h.pathMTU(minMTU)
+	if h.c.q.nfree != headReserve {
+		t.Fatalf("%d slots free", h.c.q.nfree)
+	}
+	h.out = nil
+	h.held = append(h.held, head)
+	h.complete()
+	h.want(1, minMTU-52, wire.FlagACK)
+	h.complete()
+	h.out = nil
+	h.ack(6 * mss)
+}

@@ -161,7 +161,7 @@ func (c *Conn) fitWindow(now Time, i int32) bool {
 	switch {
 	case s.seqLen() <= usable:
 		return true
-	case usable <= 0 || s.has(slotFIN):
+	case usable <= 0:
 		return false
 	case usable >= int(c.maxSndWnd)/2 || c.overrideSWS:
 		return c.cut(i, usable)
@@ -210,7 +210,6 @@ func (c *Conn) emitSlot(now Time, i int32, tx *Tx) bool {
 func (c *Conn) noteSent(now Time, i int32) {
 	s := &c.q.slots[i]
 	c.leaveFlight(i)
-	s.flags &^= slotDeferred
 	s.out++
 	if c.q.fresh == i {
 		c.q.fresh = s.next
