@@ -22,6 +22,7 @@ type ackEvent struct {
 	ambiguous bool     // it covers a retransmission: what it answers, and so its time, is not known
 	echoed    Duration // but this is what the echo says
 	prior     int      // bytes in flight before it
+	rate      rateSample
 }
 
 // sample takes the round-trip time of a segment that was sent only once (Karn,
@@ -57,13 +58,17 @@ func (ev *ackEvent) karn(now Time, s *slot, r *rackState) {
 
 // measure takes the round-trip time.
 func (c *Conn) measure(ev *ackEvent) {
-	rtt := ev.rtt
-	if ev.ambiguous {
-		rtt = ev.echoed
-	}
-	if rtt > 0 {
+	if rtt := ev.measured(); rtt > 0 {
 		c.rtt.sample(rtt)
 	}
+}
+
+// measured is the round-trip time that the ACK shows; 0 = none.
+func (ev *ackEvent) measured() Duration {
+	if ev.ambiguous {
+		return ev.echoed
+	}
+	return ev.rtt
 }
 
 // receiveAck is the ACK field of an acceptable segment, https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4
@@ -133,6 +138,7 @@ func (c *Conn) cumulative(now Time, ack Seq, ev *ackEvent) {
 			ev.sample(now, s)
 			ev.karn(now, s, &c.rack)
 			c.rack.delivered(now, s, ev.echo)
+			c.rate.arrived(now, s, &ev.rate)
 		}
 		c.dropSlot(i)
 	}
@@ -148,12 +154,12 @@ func (c *Conn) cumulative(now Time, ack Seq, ev *ackEvent) {
 	}
 }
 
-// recover finds losses, moves between the phases, and lets the window grow or fall.
-// The ACK that ends a fast recovery does neither.
+// recover finds losses, moves between the phases, and lets congestion control do what
+// follows. The ACK that ends a fast recovery lets no window grow.
 func (c *Conn) recover(now Time, ev *ackEvent) {
 	lost := c.detectLoss(now) || c.detectLossReno(ev)
-	was := c.recovery.phase
-	c.leaveRecovery()
+	was, grow := c.recovery.phase, 0
+	c.leaveRecovery(now)
 	switch {
 	case c.recovery.phase == phaseOpen && lost:
 		c.enterRecovery(now, ev.delivered)
@@ -161,18 +167,29 @@ func (c *Conn) recover(now Time, ev *ackEvent) {
 	case c.recovery.phase == phaseRecovery:
 		c.reduceRate(ev.delivered, ev.acked > 0 && !lost)
 	case was == phaseOpen:
-		c.growWindow(ev, ev.acked)
+		grow = ev.acked
 	case was == phaseLoss: // https://www.rfc-editor.org/rfc/rfc3465#section-2.3
-		c.growWindow(ev, min(ev.acked, c.mss))
+		grow = min(ev.acked, c.mss)
 	}
+	if !c.growing(ev) {
+		grow = 0
+	}
+	c.tellControl(now, ev, grow)
 }
 
-// growWindow lets congestion control count what an ACK acked, if the window was what
-// limited us (https://www.rfc-editor.org/rfc/rfc7661#section-4.1 in its simplest form).
-func (c *Conn) growWindow(ev *ackEvent, acked int) {
-	if acked > 0 && (c.cwndLimited || c.cc.window() < c.cc.threshold() && 2*ev.prior > c.cc.window()) {
-		c.cc.onAck(acked)
-	}
+// growing reports that the window was what limited us: only then what was ACKed says
+// that there is room for more (https://www.rfc-editor.org/rfc/rfc7661#section-4.1 in its simplest form).
+func (c *Conn) growing(ev *ackEvent) bool {
+	return c.cwndLimited || c.cc.window() < c.cc.threshold() && 2*ev.prior > c.cc.window()
+}
+
+func (c *Conn) tellControl(now Time, ev *ackEvent, grow int) {
+	c.rate.finish(&ev.rate, c.rack.minRTT)
+	a := &c.sample
+	*a = sample{now: now, acked: ev.acked, delivered: ev.delivered, lost: c.rate.news(), grow: grow,
+		prior: ev.prior, inFlight: c.inFlight(), rtt: ev.measured(), srtt: c.rtt.srtt, minRTT: c.rack.minRTT,
+		phase: c.recovery.phase, rate: ev.rate}
+	c.cc.onAck(a)
 }
 
 // duplicate counts a duplicate ACK of a peer without SACK: one segment left the

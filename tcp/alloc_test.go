@@ -83,17 +83,19 @@ func TestNothingAllocates(t *testing.T) {
 		},
 		"stats": func(b *benchFlight, _ int) { _ = b.c.Stats() },
 	} {
-		t.Run(name, func(t *testing.T) {
-			b := newBenchFlight(t, n, false)
-			b.now += Millisecond
-			k := 0
-			if a := testing.AllocsPerRun(100, func() { k++; path(b, k) }); a != 0 {
-				t.Errorf("%v allocations", a)
-			}
-			if err := b.c.Audit(); err != nil && name != "timeout, held" {
-				t.Error(err)
-			}
-		})
+		for _, cc := range Congestions() {
+			t.Run(name+", "+string(cc), func(t *testing.T) {
+				b := newBenchFlightWith(t, cc, n, false)
+				b.now += Millisecond
+				k := 0
+				if a := testing.AllocsPerRun(100, func() { k++; path(b, k) }); a != 0 {
+					t.Errorf("%v allocations", a)
+				}
+				if err := b.c.Audit(); err != nil && name != "timeout, held" {
+					t.Error(err)
+				}
+			})
+		}
 	}
 }
 

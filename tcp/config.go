@@ -35,7 +35,8 @@ type Config struct {
 	AdvertMSS   int        // MSS that we announce, limited by what an RX frame holds; 0 = from MTU
 	SendSlots   int        // segments in the send queue at once; 0 = 16384
 	Window      int        // receive window that we announce, bytes; 0 = 65535, at most that
-	Congestion  Congestion // congestion control; "" = Reno
+	Congestion  Congestion // congestion control; "" = Cubic
+	FixedWindow int        // the window of Fixed, bytes; 0 = no limit but the peer's
 	InitialCwnd int        // segments; 0 = 10 (https://www.rfc-editor.org/rfc/rfc6928)
 	RTOMin      Duration   // floor of the retransmission timeout; 0 = 200 ms, as Linux has it
 	SynRetries  int        // SYNs sent again before ErrTimeout; 0 = 6
@@ -60,11 +61,13 @@ type Congestion string
 
 // The congestion controls.
 const (
-	Reno Congestion = "reno" // https://www.rfc-editor.org/rfc/rfc5681, https://www.rfc-editor.org/rfc/rfc6582
+	Reno  Congestion = "reno"  // https://www.rfc-editor.org/rfc/rfc5681, https://www.rfc-editor.org/rfc/rfc6582
+	Cubic Congestion = "cubic" // https://www.rfc-editor.org/rfc/rfc9438
+	Fixed Congestion = "fixed" // none: a constant window or rate, for a path that is nobody else's
 )
 
 // Congestions are the names that Config.Congestion takes.
-func Congestions() []Congestion { return []Congestion{Reno} }
+func Congestions() []Congestion { return []Congestion{Cubic, Reno, Fixed} }
 
 const (
 	minMTU = 576  // https://www.rfc-editor.org/rfc/rfc791#section-3.1 (what every host takes)
@@ -97,14 +100,14 @@ func (c *Config) validate(pool *umem.Pool) error {
 		return fmt.Errorf("%w: MTU %d, MSS %d: a frame of %d bytes carries %d bytes of payload",
 			ErrBadConfig, c.MTU, c.MSS, pool.Region().ChunkSize(), room)
 	}
-	if _, err := newControl(c.Congestion); err != nil {
+	if _, err := c.control(); err != nil {
 		return err
 	}
 	return nil
 }
 
 func (c *Config) validateTimes() error {
-	if n := min(c.InitialCwnd, c.SynRetries, c.Retries, c.AdvertMSS); n < 0 {
+	if n := min(c.InitialCwnd, c.FixedWindow, c.SynRetries, c.Retries, c.AdvertMSS); n < 0 {
 		return fmt.Errorf("%w: a count of %d: must not be negative", ErrBadConfig, n)
 	}
 	if d := min(c.RTOMin, c.UserTimeout, c.TimeWait); d < 0 {
@@ -123,6 +126,9 @@ func (c *Config) setDefaults() {
 		if *p == 0 {
 			*p = v
 		}
+	}
+	if c.Congestion == "" {
+		c.Congestion = Cubic
 	}
 	orInt(&c.SendSlots, 16384)
 	orInt(&c.Window, 65535)

@@ -54,6 +54,7 @@ type Conn struct {
 
 	rtt      rttState
 	rack     rackState
+	rate     rateState
 	recovery recoveryState
 	cc       control
 	pace     pacer
@@ -69,6 +70,7 @@ type Conn struct {
 	cwndLimited bool // the last Transmit left no room for a segment in the congestion window
 	overrideSWS bool // the persist timer allows a small segment
 
+	sample    sample // of the ACK that is being worked on; here because an interface call would move it to the heap
 	challenge challengeLimit
 	stats     Stats
 	optBuf    [40]byte
@@ -81,7 +83,7 @@ func New(cfg Config, pool *umem.Pool) (*Conn, error) {
 		return nil, err
 	}
 	cfg.setDefaults()
-	cc, err := newControl(cfg.Congestion)
+	cc, err := cfg.control()
 	if err != nil {
 		return nil, err
 	}

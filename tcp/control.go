@@ -2,25 +2,51 @@ package tcp
 
 import "fmt"
 
-// control is a congestion control: numbers in, a window out. It is called once
-// per ACK, knows no connection, and computes in integers.
+// control is a congestion control: numbers in, a window and perhaps a rate out. It is
+// called once per ACK, never per segment, knows no connection, and computes in integers.
 type control interface {
-	start(mss, segments int)     // the handshake is done
-	setMSS(mss int)              // the path changed
-	window() int                 // congestion window, bytes
-	threshold() int              // slow start threshold, bytes
-	onAck(acked int)             // acked new bytes, outside fast recovery, while the window was the limit
-	onLoss(now Time, flight int) // fast recovery begins
+	start(now Time, mss, segments int) // the handshake is done
+	setMSS(mss int)                    // the path changed
+	window() int                       // congestion window, bytes
+	threshold() int                    // slow start threshold, bytes
+	pacing() uint64                    // payload bytes per second; 0 leaves it to the connection
+	proportional() bool                // fast recovery is for proportional rate reduction to pace
+	onAck(a *sample)                   // every ACK that is not older than sndUna
+	onLoss(now Time, flight int)       // fast recovery begins
 	onTimeout(now Time, flight int, first bool)
 	setWindow(bytes int) // proportional rate reduction speaks
-	onRecovered()
-	onIdle(restart int) // nothing was sent for a whole timeout; restart is the initial window, bytes
+	onRecovered(now Time)
+	onIdle(now, since Time, restart int) // nothing was sent since then, for a whole timeout; restart is the initial window, bytes
 }
 
-func newControl(name Congestion) (control, error) {
-	switch name {
-	case "", Reno:
-		return &reno{}, nil
-	}
-	return nil, fmt.Errorf("%w: congestion control %q: have %v", ErrBadConfig, name, Congestions())
+// sample is what a congestion control learns from one ACK. Bytes are sequence numbers.
+type sample struct {
+	now       Time
+	acked     int // newly covered by the cumulative ACK
+	delivered int // those plus newly SACKed, each counted once
+	lost      int // marked lost since the last sample
+	grow      int // of acked, what a window may grow by: none in fast recovery, or while something else limited us
+	prior     int // in flight before the ACK
+	inFlight  int // in flight now
+	rtt       Duration
+	srtt      Duration
+	minRTT    Duration
+	phase     phase
+	rate      rateSample
 }
+
+// control makes the congestion control that the configuration names.
+func (cfg *Config) control() (control, error) {
+	switch cfg.Congestion {
+	case "", Cubic:
+		return &cubic{}, nil
+	case Reno:
+		return &reno{}, nil
+	case Fixed:
+		return &fixed{set: cfg.FixedWindow}, nil
+	}
+	return nil, fmt.Errorf("%w: congestion control %q: have %v", ErrBadConfig, cfg.Congestion, Congestions())
+}
+
+// maxCwnd is the most that any of them asks for.
+const maxCwnd = 1 << 30

@@ -21,7 +21,7 @@ func (c *Conn) cut(i int32, n int) bool {
 		c.rack.lost.remove(c.q.slots, i) // its length is about to change
 	}
 	c.divide(s, r, n)
-	r.xmits, r.sent, r.first = s.xmits, s.sent, s.first
+	r.xmits, r.sent, r.first, r.rate = s.xmits, s.sent, s.first, s.rate
 	r.flags |= s.flags & slotReneged
 	s.flags &^= slotSummed
 	c.q.insertAfter(i, j)

@@ -24,8 +24,9 @@
 //   - RFC 7323: timestamps with PAWS, window scaling. RFC 6691: MSS.
 //   - RFC 2018: SACK; RFC 8985: RACK loss detection with its reordering window;
 //     RFC 6582 and 3042 for peers without SACK; RFC 9937: proportional rate reduction.
-//   - RFC 6298: retransmission timeout. RFC 5681 and 3465: NewReno, the restart after a
-//     pause. RFC 6928: IW10.
+//   - RFC 6298: retransmission timeout. RFC 6928: IW10.
+//   - RFC 9438: CUBIC. RFC 5681 and 3465: NewReno, the restart after a pause. Fixed: none, on
+//     purpose. Delivery rate samples as in draft-ietf-ccwg-bbr-04 section 4.1.
 //   - RFC 1191, 8201: path MTU from ICMP, with the check of RFC 5927.
 //
 // # Departures

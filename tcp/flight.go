@@ -71,6 +71,7 @@ func (c *Conn) markLost(i int32) {
 	s := &c.q.slots[i]
 	if !s.has(slotLost) {
 		c.stats.Lost++
+		c.rate.lost += uint64(s.seqLen())
 	}
 	c.leaveFlight(i)
 	c.dropTail(s)

@@ -139,7 +139,7 @@ func (c *Conn) establish(now Time, seg *wire.Segment) {
 	c.retries, c.backoff = 0, 0
 	c.lastProg = now
 	c.rack.fack = c.sndUna
-	c.cc.start(c.mss, segments)
+	c.cc.start(now, c.mss, segments)
 	c.ackNow = true
 }
 

@@ -77,7 +77,7 @@ func newHarness(t *testing.T, edit func(*Config, *harness)) *harness {
 	}
 	h := &harness{t: t, pool: pool, region: r, now: Second, peerTS: 5000, irs: 9000, wnd: 65535, done: map[umem.Frame]bool{}}
 	h.opts = wire.Options{HasMSS: true, MSS: 1460, SACKPermitted: true, HasTS: true, HasWScale: true, WScale: 7}
-	cfg := Config{Flow: testFlow, MTU: 1500, ISS: testISS, SendSlots: 256}
+	cfg := Config{Flow: testFlow, MTU: 1500, ISS: testISS, SendSlots: 256, Congestion: Reno}
 	if edit != nil {
 		edit(&cfg, h)
 	}

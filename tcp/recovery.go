@@ -39,7 +39,7 @@ func (c *Conn) enterRecovery(now Time, delivered int) {
 // (https://www.rfc-editor.org/rfc/rfc9937#section-6.2). It sets the congestion window.
 func (c *Conn) reduceRate(delivered int, safe bool) {
 	r := &c.recovery
-	if r.phase != phaseRecovery {
+	if r.phase != phaseRecovery || !c.cc.proportional() {
 		return
 	}
 	r.delivered += delivered
@@ -63,12 +63,12 @@ func (c *Conn) reduceRate(delivered int, safe bool) {
 }
 
 // leaveRecovery ends either phase once everything sent before it was ACKed.
-func (c *Conn) leaveRecovery() {
+func (c *Conn) leaveRecovery(now Time) {
 	if c.recovery.phase == phaseOpen || c.sndUna.Before(c.recovery.point) {
 		return
 	}
 	if c.recovery.phase == phaseRecovery {
-		c.cc.onRecovered()
+		c.cc.onRecovered(now)
 	}
 	c.recovery = recoveryState{point: c.recovery.point, guarded: !c.sackOK}
 }

@@ -12,17 +12,18 @@ type reno struct {
 	credit   int // bytes ACKed in congestion avoidance, not yet turned into window
 }
 
-const maxCwnd = 1 << 30
-
-func (r *reno) start(mss, segments int) {
+func (r *reno) start(_ Time, mss, segments int) {
 	*r = reno{mss: mss, cwnd: mss * segments, ssthresh: math.MaxInt}
 }
 
-func (r *reno) setMSS(mss int) { r.mss = mss }
-func (r *reno) window() int    { return r.cwnd }
-func (r *reno) threshold() int { return r.ssthresh }
+func (r *reno) setMSS(mss int)     { r.mss = mss }
+func (r *reno) window() int        { return r.cwnd }
+func (r *reno) threshold() int     { return r.ssthresh }
+func (r *reno) pacing() uint64     { return 0 }
+func (r *reno) proportional() bool { return true }
 
-func (r *reno) onAck(acked int) {
+func (r *reno) onAck(a *sample) {
+	acked := a.grow
 	if r.cwnd < r.ssthresh {
 		// Slow start grows by what was ACKed; what leads past the threshold counts below.
 		grow := min(acked, r.ssthresh-r.cwnd)
@@ -52,11 +53,11 @@ func (r *reno) onTimeout(now Time, flight int, first bool) {
 }
 
 func (r *reno) setWindow(bytes int) { r.cwnd = max(bytes, r.mss) }
-func (r *reno) onRecovered()        { r.cwnd = max(r.ssthresh, r.mss) }
+func (r *reno) onRecovered(Time)    { r.cwnd = max(r.ssthresh, r.mss) }
 
 // onIdle keeps the threshold near the window that worked, so that slow start leads back to it
 // (https://www.rfc-editor.org/rfc/rfc7661#section-4.4.3 has the same three quarters).
-func (r *reno) onIdle(restart int) {
+func (r *reno) onIdle(_, _ Time, restart int) {
 	if r.cwnd > restart {
 		r.ssthresh = max(r.ssthresh, r.cwnd/4*3)
 		r.cwnd, r.credit = restart, 0

@@ -9,8 +9,8 @@ import (
 
 func TestRenoSlowStart(t *testing.T) {
 	var r reno
-	r.start(1000, 10)
-	r.onAck(4000)
+	r.start(0, 1000, 10)
+	r.onAck(&sample{grow: 4000})
 	if r.window() != 14000 || r.threshold() != math.MaxInt {
 		t.Fatalf("%+v", r)
 	}
@@ -22,7 +22,7 @@ func TestRenoCongestionAvoidanceCountsBytes(t *testing.T) {
 		r := reno{mss: 1000, cwnd: 10000, ssthresh: 10000}
 		n := 0
 		for ; n < 10000; n += ack {
-			r.onAck(ack)
+			r.onAck(&sample{grow: ack})
 		}
 		if r.cwnd != 11000 {
 			t.Errorf("ACKs of %d: window %d after %d bytes", ack, r.cwnd, n)
@@ -34,7 +34,7 @@ func TestRenoCongestionAvoidanceCountsBytes(t *testing.T) {
 func TestRenoCreditIsKept(t *testing.T) {
 	r := reno{mss: 1000, cwnd: 10000, ssthresh: 10000}
 	for range 3 {
-		r.onAck(7000)
+		r.onAck(&sample{grow: 7000})
 	}
 	if r.cwnd != 12000 || r.credit != 0 {
 		t.Fatalf("%+v", r)
@@ -44,7 +44,7 @@ func TestRenoCreditIsKept(t *testing.T) {
 // The ACK that leads past the threshold counts by its parts.
 func TestRenoThresholdInTheMiddleOfAnAck(t *testing.T) {
 	r := reno{mss: 1000, cwnd: 9000, ssthresh: 10000}
-	r.onAck(3000)
+	r.onAck(&sample{grow: 3000})
 	if r.cwnd != 10000 || r.credit != 2000 {
 		t.Fatalf("%+v", r)
 	}
@@ -63,7 +63,7 @@ func TestRenoLoss(t *testing.T) {
 	if r.cwnd != 1000 {
 		t.Fatalf("window %d: below one segment", r.cwnd)
 	}
-	if r.onRecovered(); r.cwnd != 2000 {
+	if r.onRecovered(0); r.cwnd != 2000 {
 		t.Fatalf("%+v", r)
 	}
 }
@@ -81,7 +81,7 @@ func TestRenoTimeouts(t *testing.T) {
 func TestRenoWindowIsBounded(t *testing.T) {
 	r := reno{mss: 1000, cwnd: maxCwnd - 10, ssthresh: math.MaxInt}
 	for range 10 {
-		r.onAck(1 << 20)
+		r.onAck(&sample{grow: 1 << 20})
 	}
 	if r.cwnd != maxCwnd {
 		t.Fatalf("%+v", r)

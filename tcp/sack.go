@@ -77,6 +77,7 @@ func (c *Conn) markSACKed(now Time, i int32, ev *ackEvent) {
 	ev.delivered += s.seqLen()
 	ev.sample(now, s)
 	c.rack.delivered(now, s, ev.echo)
+	c.rate.arrived(now, s, &ev.rate)
 }
 
 // slotNear is the slot from which it is nearest to the segment that begins at seq, or

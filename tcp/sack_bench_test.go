@@ -18,11 +18,16 @@ type benchFlight struct {
 
 func newBenchFlight(tb testing.TB, n int, keep bool) *benchFlight {
 	tb.Helper()
+	return newBenchFlightWith(tb, Cubic, n, keep)
+}
+
+func newBenchFlightWith(tb testing.TB, cc Congestion, n int, keep bool) *benchFlight {
+	tb.Helper()
 	pool, err := umem.NewPool(testRegion(tb, n+128), 0, n+128, 64)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	c, err := New(Config{Flow: testFlow, MTU: 1500, SendSlots: n + 64, InitialCwnd: 2 * n}, pool)
+	c, err := New(Config{Flow: testFlow, MTU: 1500, SendSlots: n + 64, InitialCwnd: 2 * n, Congestion: cc}, pool)
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -43,6 +43,7 @@ type slot struct {
 	newer  int32
 	sent   Time // last transmission
 	first  Time // first transmission
+	rate   rateStamp
 	spans  [maxSpans]span
 	tail   umem.Frame // an engine frame with a copy of the payload, where it can't be sent in place
 	xmits  uint16     // transmissions

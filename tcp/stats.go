@@ -37,6 +37,8 @@ type Stats struct {
 	RTTVar     Duration
 	MinRTT     Duration
 	RTO        Duration
+	Delivered  uint64 // bytes that the peer has, by ACK or SACK
+	Rate       uint64 // delivery rate, bytes per second: the last sample that says something about the path
 	Phase      string // of loss recovery: open, recovery, loss
 	State      State
 	Congestion Congestion
@@ -48,6 +50,7 @@ func (c *Conn) Stats() Stats {
 	s.Cwnd, s.Ssthresh, s.InFlight = c.cc.window(), c.cc.threshold(), c.inFlight()
 	s.SendWindow, s.MSS = int(c.sndWnd), c.mss
 	s.SRTT, s.RTTVar, s.RTO, s.MinRTT = c.rtt.srtt, c.rtt.rttvar, c.rtt.rto, c.rack.minRTT
+	s.Delivered, s.Rate = c.rate.delivered, c.rate.best
 	s.Phase, s.State, s.Congestion = c.recovery.phase.String(), c.state, c.cfg.Congestion
 	return s
 }

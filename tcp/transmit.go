@@ -24,6 +24,7 @@ func (c *Conn) Transmit(now Time, out []Tx) int {
 		n += c.resendLost(now, out[n:])
 		n += c.sendNew(now, out[n:])
 		c.cwndLimited = c.inFlight()+c.mss > c.cc.window()
+		c.noteLull(n < len(out))
 		c.armPersist(now)
 		if c.probeNow && n < len(out) {
 			n += c.emitProbe(now, &out[n])
@@ -148,7 +149,16 @@ func (c *Conn) sendNew(now Time, out []Tx) int {
 // (https://www.rfc-editor.org/rfc/rfc5681#section-4.1).
 func (c *Conn) restart(now Time) {
 	if c.q.fresh != none && !c.outstanding() && c.lastSent > 0 && now-c.lastSent > c.rtt.rto {
-		c.cc.onIdle(c.cfg.InitialCwnd * c.mss)
+		c.cc.onIdle(now, c.lastSent, c.cfg.InitialCwnd*c.mss)
+	}
+}
+
+// noteLull marks what is sent from now on as limited by the writer, until all that is
+// in flight now is delivered: it says little about the path. done says that nothing more
+// can be sent at the moment.
+func (c *Conn) noteLull(done bool) {
+	if done && c.q.fresh == none && c.rack.lost.segments == 0 && !c.cwndLimited {
+		c.rate.appLimited = max(1, c.rate.delivered+uint64(c.inFlight()))
 	}
 }
 
@@ -210,6 +220,8 @@ func (c *Conn) emitSlot(now Time, i int32, tx *Tx) bool {
 func (c *Conn) noteSent(now Time, i int32) {
 	s := &c.q.slots[i]
 	c.leaveFlight(i)
+	flight := c.inFlight()
+	c.rate.stamp(now, &s.rate, flight+s.seqLen(), flight == 0)
 	s.out++
 	if c.q.fresh == i {
 		c.q.fresh = s.next

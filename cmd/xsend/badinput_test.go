@@ -46,6 +46,7 @@ func TestBadInput(t *testing.T) {
 		{"--dscp", []string{"--dscp", "af99", open, path}, 2, []string{"af99", "0 to 63"}},
 		{"-M too small", []string{"-M", "10", open, path}, 2, []string{"MSS 10"}},
 		{"congestion control", []string{"-C", "vegas", open, path}, 2, []string{"vegas", "reno"}},
+		{"fixed window of another control", []string{"--fixed-window", "1M", open, path}, 2, []string{"--fixed-window", "-C cubic", "-C fixed"}},
 		{"release mode", []string{"--release", "never", open, path}, 2, []string{"never", "completion"}},
 		{"binding", []string{"--binding", "dpdk", open, path}, 2, []string{"dpdk", "native"}},
 		{"source is no address", []string{"-B", "here", open, path}, 2, []string{"here", "address of this host"}},

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"github.com/xsend/xsend/internal/transfer"
+	"github.com/xsend/xsend/tcp"
 )
 
 // sendFlags are those of "xsend send" that aren't transfer.Config's own.
@@ -77,6 +78,7 @@ func (f *sendFlags) pathFlags(cmd *cobra.Command) {
 	congestions := transfer.Congestions()
 	f.cfg.Congestion = congestions[0]
 	choice(cmd, &f.cfg.Congestion, "congestion", "C", "congestion control", congestions...)
+	flags.Var(bytesValue(&f.cfg.FixedWindow), "fixed-window", "with -C fixed: bytes in flight on each connection (default: as much as the peer takes)")
 	flags.IntVarP(&f.cfg.MSS, "set-mss", "M", 0, "most payload bytes in a segment (default: what path and peer allow)")
 	flags.Var(dscpValue(&f.cfg.DSCP), "dscp", "code point: 0 to 63, or a name such as cs1, af21, ef")
 	flags.Var(timeValue(&f.cfg.ConnectTimeout, time.Millisecond), "connect-timeout", "how long to wait for a connection, in milliseconds or as a duration")
@@ -139,6 +141,9 @@ func (f *sendFlags) config(cmd *cobra.Command, std stdio, args []string) (err er
 		if flag := cmd.Flags().Lookup(name); flag.Changed && f.cfg.Bytes+int64(f.cfg.Time) == 0 {
 			return fmt.Errorf("-%s %s: must be more than 0", flag.Shorthand, flag.Value)
 		}
+	}
+	if cmd.Flags().Changed("fixed-window") && f.cfg.Congestion != string(tcp.Fixed) {
+		return fmt.Errorf("--fixed-window %d with -C %s: it is the window of -C fixed", f.cfg.FixedWindow, f.cfg.Congestion)
 	}
 	if f.source != "" {
 		if f.cfg.Source, err = netip.ParseAddr(f.source); err != nil {

@@ -66,7 +66,8 @@ type wrapPort func(queue int, port dataplane.Port, region *umem.Region) dataplan
 type DialConfig struct {
 	Remote      netip.AddrPort // must be set
 	LocalPort   uint16         // 0 = one that the kernel chooses
-	Congestion  tcp.Congestion // "" = reno
+	Congestion  tcp.Congestion // "" = cubic
+	FixedWindow int            // the window of tcp.Fixed, bytes; 0 = no limit but the peer's
 	MSS         int            // most payload in a segment, bytes; 0 = what path and peer allow
 	DSCP        uint8          // 0 to 63
 	Rate        uint64         // most payload bytes per second; 0 = no cap

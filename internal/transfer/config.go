@@ -42,19 +42,20 @@ type Config struct {
 	Interval       time.Duration // between two samples; 0 = none
 	Omit           time.Duration // start of the run that the rates leave out
 
-	Interface  string
-	Source     netip.Addr
-	Congestion string // one of Congestions(); "" = the engine's default
-	MSS        int    // bytes; 0 = what path and peer allow
-	DSCP       uint8
-	BitRate    int64  // most payload bits per second of each connection; 0 = no cap
-	Binding    string // native, asavie; "" = native
-	Attach     string // native, generic, auto; "" = auto
-	Mode       string // copy, zerocopy, auto; "" = auto
-	Release    string // ack, completion, submit, acked; "" = ack
-	Queues     int    // RX queues that get a socket; 0 = all
-	Frames     int    // 0 = the session's default
-	Chunk      int    // bytes; 0 = the session's default
+	Interface   string
+	Source      netip.Addr
+	Congestion  string // one of Congestions(); "" = the engine's default
+	FixedWindow int64  // bytes that fixed has in flight; 0 = as much as the peer takes
+	MSS         int    // bytes; 0 = what path and peer allow
+	DSCP        uint8
+	BitRate     int64  // most payload bits per second of each connection; 0 = no cap
+	Binding     string // native, asavie; "" = native
+	Attach      string // native, generic, auto; "" = auto
+	Mode        string // copy, zerocopy, auto; "" = auto
+	Release     string // ack, completion, submit, acked; "" = ack
+	Queues      int    // RX queues that get a socket; 0 = all
+	Frames      int    // 0 = the session's default
+	Chunk       int    // bytes; 0 = the session's default
 
 	Rewrite bool   // overwrite each frame with Marker as soon as it is handed back
 	Hash    bool   // SHA-256 of what was sent
@@ -150,7 +151,7 @@ func (c *Config) sessionConfig(dst netip.Addr) (session.Config, error) {
 // dialConfig is what connection i, from 0, is made with.
 func (c *Config) dialConfig(remote netip.AddrPort, i int) session.DialConfig {
 	dc := session.DialConfig{
-		Remote: remote, Congestion: tcp.Congestion(c.Congestion), MSS: c.MSS, DSCP: c.DSCP, Rate: uint64(c.BitRate+7) / 8,
+		Remote: remote, Congestion: tcp.Congestion(c.Congestion), FixedWindow: int(c.FixedWindow), MSS: c.MSS, DSCP: c.DSCP, Rate: uint64(c.BitRate+7) / 8,
 	}
 	if c.LocalPort != 0 {
 		dc.LocalPort = c.LocalPort + uint16(i)
