@@ -23,6 +23,8 @@ type ackEvent struct {
 	echoed    Duration // but this is what the echo says
 	prior     int      // bytes in flight before it
 	rate      rateSample
+	dsack     bool // it reports a duplicate, which ends at dsackEnd
+	dsackEnd  Seq
 }
 
 // sample takes the round-trip time of a segment that was sent only once (Karn,
@@ -50,7 +52,7 @@ func (ev *ackEvent) karn(now Time, s *slot, r *rackState) {
 	switch {
 	case ev.echo.val == sent && sent != ev.echo.conn.tsVal(s.first):
 		ev.echoed = age
-		r.minRTT = min(r.minRTT, age)
+		r.noteRTT(now, age)
 	case ev.echo.before(s.sent) && age < r.minRTT/2 && !ev.echo.before(s.first):
 		ev.echoed = Duration(ev.echo.conn.tsVal(now)-ev.echo.val) * Millisecond
 	}
@@ -63,9 +65,14 @@ func (c *Conn) measure(ev *ackEvent) {
 	}
 }
 
-// measured is the round-trip time that the ACK shows; 0 = none.
+// measured is the round-trip time that the ACK shows; 0 = none. One that reports a
+// duplicate was caused by the duplicate: what else it covers arrived earlier, and that
+// ACK was lost.
 func (ev *ackEvent) measured() Duration {
-	if ev.ambiguous {
+	switch {
+	case ev.dsack:
+		return 0
+	case ev.ambiguous:
 		return ev.echoed
 	}
 	return ev.rtt
@@ -99,7 +106,11 @@ func (c *Conn) receiveAck(now Time, seg *wire.Segment) bool {
 	if ev.acked > 0 {
 		c.armRTO(now)
 	}
+	c.probeAcked(now, seg, &ev)
 	c.recover(now, &ev)
+	if ev.acked > 0 || !c.mayProbe() {
+		c.armPTO(now)
+	}
 	if moved && !c.outstanding() {
 		c.windowMoved()
 	}

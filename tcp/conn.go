@@ -55,6 +55,7 @@ type Conn struct {
 	rtt      rttState
 	rack     rackState
 	rate     rateState
+	tlp      tlpState
 	recovery recoveryState
 	cc       control
 	pace     pacer

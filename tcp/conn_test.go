@@ -122,6 +122,7 @@ func TestTimeoutBacksOff(t *testing.T) {
 	h := established(t, nil)
 	h.write(3 * mss)
 	h.wantData(0, 3*mss)
+	h.wantTailProbe(2*mss, mss)
 	h.advance(250 * Millisecond)
 	h.want(1, mss, wire.FlagACK)
 	h.wantNothing()

@@ -21,6 +21,7 @@ func TestCutAfterPartialAck(t *testing.T) {
 	h.want(mss+1, 524, wire.FlagACK)
 	h.want(mss+525, 524, wire.FlagACK)
 	h.want(mss+1049, mss-1048, wire.FlagACK)
+	h.wantTailProbe(mss+1048, mss-1048)
 	h.advance(250 * Millisecond)
 	h.want(601, 524, wire.FlagACK)
 	h.ack(2 * mss)

@@ -22,7 +22,8 @@
 //   - RFC 9293: active open (simultaneous too), the life after it, window rules of
 //     both sides, zero-window probes, TIME-WAIT. RFC 5961: challenge ACKs.
 //   - RFC 7323: timestamps with PAWS, window scaling. RFC 6691: MSS.
-//   - RFC 2018: SACK; RFC 8985: RACK loss detection with its reordering window;
+//   - RFC 2018 and 2883: SACK and DSACK; RFC 8985: RACK loss detection with a reordering
+//     window that DSACKs widen, and the tail loss probe;
 //     RFC 6582 and 3042 for peers without SACK; RFC 9937: proportional rate reduction.
 //   - RFC 6298: retransmission timeout. RFC 6928: IW10.
 //   - RFC 9438: CUBIC. RFC 5681 and 3465: NewReno, the restart after a pause. Fixed: none, on
@@ -37,10 +38,12 @@
 //     (section 5): a lossy path without timestamps would stand still for minutes.
 //   - Slow start grows by all that an ACK covers, as in Linux, not by two segments at
 //     most (RFC 3465 section 2.3); after a timeout by one.
-//   - RACK's reordering window is a quarter of the least RTT and does not grow with
-//     DSACKs, and the least RTT is that of the whole connection (RFC 8985 section 6.2).
-//     Of segments sent at the same time, those behind one that may still be on its way
-//     wait with it.
+//   - Of segments sent at the same time, those behind one that RACK thinks may still be on
+//     its way wait with it (RFC 8985 section 6.2).
+//   - A tail loss probe waits 2 ms longer than RFC 8985 section 7.2 says, as in Linux: on a path
+//     of microseconds a busy machine needs longer than two round trips to answer.
+//   - DSACKs count only as long as there are fewer than retransmissions: the rest is the
+//     network's own duplicates.
 //   - The least MSS believed is 64 bytes, so that no peer can make packets of a byte, and
 //     the least IPv4 path MTU 576: paths below it are not served (RFC 1191 section 3).
 //   - A segment that is ACKed in part is sent again whole, from its first byte.
@@ -59,7 +62,7 @@
 //
 // # Limits
 //
-// No passive open, no delivery of received data, no tail loss probe, F-RTO, undo of
+// No passive open, no delivery of received data, no F-RTO, undo of
 // spurious recoveries, ECN, keepalive, urgent data, auto-corking. The path MTU is never
 // probed, up or down (RFC 4821). FIN-WAIT-2 has no timeout of its own: whoever waits for
 // the peer's FIN says how long.

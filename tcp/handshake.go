@@ -132,7 +132,7 @@ func (c *Conn) establish(now Time, seg *wire.Segment) {
 	}
 	if c.synTries == 1 || c.tsOK && seg.Options.TSEcr == c.tsVal(c.synSent) {
 		c.rtt.sample(now - c.synSent)
-		c.rack.minRTT = c.rtt.last
+		c.rack.noteRTT(now, c.rtt.last)
 	} else {
 		c.rtt.rto = max(c.rtt.rto, unmeasuredRTO)
 	}

@@ -287,6 +287,17 @@ func (h *harness) wantData(from, to int) {
 	}
 }
 
+// wantTailProbe waits for the tail loss probe, which must come next: n bytes from stream
+// byte from on.
+func (h *harness) wantTailProbe(from, n int) {
+	h.t.Helper()
+	if h.c.timers.pto != h.c.Deadline() {
+		h.t.Fatalf("no probe comes next: %+v", h.c.timers)
+	}
+	h.advance(h.c.Deadline() - h.now)
+	h.want(from+1, n, wire.FlagACK)
+}
+
 func (h *harness) wantNothing() {
 	h.t.Helper()
 	if len(h.out) > 0 {

@@ -121,6 +121,7 @@ func TestPersistWindowClosesOverTheFlight(t *testing.T) {
 	h := flightOf(t, 4, func(c *Config, _ *harness) { c.Retries = 3 })
 	h.wnd = 0
 	h.ack(mss)
+	h.wantTailProbe(3*mss, mss)
 	for range 20 {
 		h.advance(h.c.Deadline() - h.now)
 		h.want(mss+1, mss, wire.FlagACK)
@@ -244,7 +245,7 @@ func TestPersistNotForThePacer(t *testing.T) {
 	if h.c.timers.persist != Never {
 		t.Fatal("the persist timer runs")
 	}
-	h.advance(11 * Second)
+	h.advance(10*Second + 100*Millisecond)
 	h.wantData(mss, 2*mss)
 	h.ack(2 * mss)
 }

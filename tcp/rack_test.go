@@ -42,7 +42,7 @@ func TestRackCumulativeAndSackIsNoReordering(t *testing.T) {
 // Reordering is what arrives late and was sent once.
 func TestRackReorderingIsSeen(t *testing.T) {
 	h := flightOf(t, 10, nil)
-	h.advance(4 * Millisecond)
+	h.advance(2 * Millisecond)
 	h.ack(0, [2]int{mss, 2 * mss})
 	h.ack(2 * mss)
 	if !h.c.rack.reorder {
@@ -106,7 +106,7 @@ func TestRackAckOfAnEarlierTransmission(t *testing.T) {
 	for name, early := range map[string]bool{"too soon": true, "old echo": false} {
 		t.Run(name, func(t *testing.T) {
 			h := flightOf(t, 10, func(_ *Config, h *harness) { h.opts.HasTS = !early })
-			h.advance(4 * Millisecond)
+			h.advance(2 * Millisecond)
 			before := h.c.tsVal(h.now)
 			full := h.c.MSS()
 			h.ack(0, [2]int{full, 4 * full})

@@ -72,7 +72,7 @@ func TestRateWriterLimited(t *testing.T) {
 	if h.c.rate.appLimited == 0 {
 		t.Fatal("the writer has no more, and nothing is noted")
 	}
-	h.advance(9 * Millisecond)
+	h.advance(2 * Millisecond)
 	h.ack(2 * mss)
 	best := h.c.Stats().Rate
 	if best == 0 {

@@ -28,6 +28,7 @@ type recoveryState struct {
 // ACK that showed the loss delivered.
 func (c *Conn) enterRecovery(now Time, delivered int) {
 	c.stats.Recoveries++
+	c.tlp, c.timers.pto = tlpState{}, Never
 	// What limited transmit sent beyond the window does not count (https://www.rfc-editor.org/rfc/rfc5681#section-3.2, step 2).
 	c.cc.onLoss(now, min(c.flightSize(), c.cc.window()))
 	c.recovery = recoveryState{phase: phaseRecovery, point: c.sndNxt,
@@ -71,6 +72,7 @@ func (c *Conn) leaveRecovery(now Time) {
 		c.cc.onRecovered(now)
 	}
 	c.recovery = recoveryState{point: c.recovery.point, guarded: !c.sackOK}
+	c.rack.recovered()
 }
 
 // enterLoss is what a retransmission timeout means: everything out is lost, and we
@@ -81,7 +83,7 @@ func (c *Conn) enterLoss(now Time) {
 	}
 	c.cc.onTimeout(now, c.flightSize(), c.recovery.phase != phaseLoss)
 	c.recovery = recoveryState{phase: phaseLoss, point: c.sndNxt}
-	c.timers.reo = Never
+	c.timers.reo, c.timers.pto, c.tlp = Never, Never, tlpState{}
 	for i := c.q.head; i != none && i != c.q.fresh; i = c.q.slots[i].next {
 		if !c.q.slots[i].has(slotSACKed) {
 			c.markLost(i)

@@ -174,6 +174,7 @@ func TestRecoverySecondWindow(t *testing.T) {
 // (https://www.rfc-editor.org/rfc/rfc5681#section-3.1).
 func TestRecoveryTimeoutsHalveOnce(t *testing.T) {
 	h := flightOf(t, 30, nil)
+	h.wantTailProbe(29*mss, mss)
 	for range 3 {
 		h.advance(h.c.Deadline() - h.now)
 		h.want(1, mss, wire.FlagACK)

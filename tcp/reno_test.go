@@ -178,6 +178,7 @@ func TestCwndStaysWhileItIsNotUsed(t *testing.T) {
 // long before.
 func TestCwndGrowsBySegmentsAfterATimeout(t *testing.T) {
 	h := flightOf(t, 30, nil)
+	h.wantTailProbe(29*mss, mss)
 	h.advance(300 * Millisecond)
 	h.want(1, mss, wire.FlagACK)
 	h.ack(20 * mss)

@@ -30,12 +30,13 @@ func (b *sackBlocks) insert(from, to Seq) {
 // (https://www.rfc-editor.org/rfc/rfc2018#section-4). SACKed is not ACKed: nothing is given back.
 func (c *Conn) receiveSACK(now Time, seg *wire.Segment, ev *ackEvent) {
 	var blocks sackBlocks
-	for _, b := range seg.Options.SACK[:min(seg.Options.NumSACK, wire.MaxSACKBlocks)] {
+	sack := seg.Options.SACK[:min(seg.Options.NumSACK, wire.MaxSACKBlocks)]
+	c.receiveDSACK(sack, ev)
+	c.rack.noteDSACK(ev.dsack, c.sndUna, c.sndNxt)
+	for _, b := range sack {
 		from, to := Seq(b.Start), Seq(b.End)
 		switch {
-		case !from.Before(to) || c.sndNxt.Before(to):
-		case from.Before(c.sndUna):
-			c.stats.DSACKs++ // https://www.rfc-editor.org/rfc/rfc2883#section-4: a duplicate arrived
+		case !from.Before(to) || c.sndNxt.Before(to) || from.Before(c.sndUna):
 		default:
 			blocks.insert(from, to)
 		}
@@ -46,6 +47,27 @@ func (c *Conn) receiveSACK(now Time, seg *wire.Segment, ev *ackEvent) {
 	if blocks.n > 0 {
 		c.rack.blocks = blocks
 	}
+}
+
+// receiveDSACK looks for a duplicate reported by the first block: it is below the
+// cumulative ACK, or inside the second block
+// (https://www.rfc-editor.org/rfc/rfc2883#section-4). More duplicates than we sent again are the network's own
+// and say nothing about us.
+func (c *Conn) receiveDSACK(sack []wire.SACKBlock, ev *ackEvent) {
+	if len(sack) == 0 {
+		return
+	}
+	from, to := Seq(sack[0].Start), Seq(sack[0].End)
+	below := to.AtMost(c.sndUna)
+	inside := len(sack) > 1 && Seq(sack[1].Start).AtMost(from) && to.AtMost(Seq(sack[1].End))
+	if !from.Before(to) || from.Before(c.sndUna-Seq(c.maxSndWnd)) || c.sndNxt.Before(to) || !below && !inside {
+		return
+	}
+	c.stats.DSACKs++
+	if c.stats.DSACKs > c.stats.Retransmits {
+		return
+	}
+	ev.dsack, ev.dsackEnd = true, to
 }
 
 // sackRange marks the segments that lie wholly in the block.

@@ -102,6 +102,7 @@ func TestRepairIsNoRoundTrip(t *testing.T) {
 	h.write(4 * mss)
 	h.wantData(0, 4*mss)
 	before := h.c.Stats().SRTT
+	h.wantTailProbe(3*mss, mss)
 	h.advance(250 * Millisecond)
 	h.want(1, mss, wire.FlagACK)
 	h.ack(4 * mss)
@@ -153,4 +154,25 @@ func TestSlotForTheHeadIsKept(t *testing.T) {
 	h.complete()
 	h.out = nil
 	h.ack(6 * mss)
+}
+
+// Nor does an ACK that a duplicate caused, whatever it covers for the first time: the
+// ACK of that was lost.
+func TestDuplicateIsNoRoundTrip(t *testing.T) {
+	h := established(t, nil)
+	h.write(4 * mss)
+	h.wantData(0, 4*mss)
+	before := h.c.Stats().SRTT
+	h.wantTailProbe(3*mss, mss)
+	echoed := h.c.tsVal(h.now)
+	h.advance(250 * Millisecond)
+	h.want(1, mss, wire.FlagACK)
+	h.advance(Millisecond)
+	seg := h.segment(wire.FlagACK, 4*mss)
+	seg.Options.TSEcr = echoed
+	seg.Options.SACK[0], seg.Options.NumSACK = wire.SACKBlock{Start: uint32(testISS + 1), End: uint32(testISS.Add(1 + mss))}, 1
+	h.inject(seg)
+	if st := h.c.Stats(); st.SRTT != before || st.DSACKs != 1 {
+		t.Fatalf("%+v, SRTT was %d us", st, before/Microsecond)
+	}
 }

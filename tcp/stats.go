@@ -15,6 +15,9 @@ type Stats struct {
 	Reneged                 uint64 // times the peer took SACKs back
 	DSACKs                  uint64
 	Probes                  uint64 // zero-window probes
+	TailProbes              uint64 // tail loss probes
+	TailProbesHeld          uint64 // put off because the kernel held the segment
+	TailLosses              uint64 // losses that a tail loss probe repaired
 	Splits                  uint64 // tails copied because they cannot be sent in place
 	Cuts                    uint64 // segments cut
 	NoFrame                 uint64 // times the reserve was empty
@@ -37,6 +40,7 @@ type Stats struct {
 	RTTVar     Duration
 	MinRTT     Duration
 	RTO        Duration
+	Reordering int    // segments: how far behind others one arrived; 3 = not seen
 	Delivered  uint64 // bytes that the peer has, by ACK or SACK
 	Rate       uint64 // delivery rate, bytes per second: the last sample that says something about the path
 	Phase      string // of loss recovery: open, recovery, loss
@@ -50,6 +54,7 @@ func (c *Conn) Stats() Stats {
 	s.Cwnd, s.Ssthresh, s.InFlight = c.cc.window(), c.cc.threshold(), c.inFlight()
 	s.SendWindow, s.MSS = int(c.sndWnd), c.mss
 	s.SRTT, s.RTTVar, s.RTO, s.MinRTT = c.rtt.srtt, c.rtt.rttvar, c.rtt.rto, c.rack.minRTT
+	s.Reordering = max(dupThresh, c.rack.degree/c.mss)
 	s.Delivered, s.Rate = c.rate.delivered, c.rate.best
 	s.Phase, s.State, s.Congestion = c.recovery.phase.String(), c.state, c.cfg.Congestion
 	return s

@@ -3,15 +3,16 @@ package tcp
 // timers are deadlines; Never is off. Advance fires them in the order of the fields.
 type timers struct {
 	reo      Time // RACK's reordering window ends, https://www.rfc-editor.org/rfc/rfc8985#section-6.3
+	pto      Time // tail loss probe, https://www.rfc-editor.org/rfc/rfc8985#section-7.2
 	rto      Time // retransmission, also of SYN
 	persist  Time // zero-window probe, https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6.1
 	timeWait Time
 	send     Time // Transmit may give more: the pacer's next turn, or another try for a frame
 }
 
-func (t *timers) init() { *t = timers{Never, Never, Never, Never, Never} }
+func (t *timers) init() { *t = timers{Never, Never, Never, Never, Never, Never} }
 
-func (t *timers) next() Time { return min(t.reo, t.rto, t.persist, t.timeWait, t.send) }
+func (t *timers) next() Time { return min(t.reo, t.pto, t.rto, t.persist, t.timeWait, t.send) }
 
 // Limits of retransmission.
 const (
@@ -34,6 +35,10 @@ func (c *Conn) Advance(now Time) {
 	if c.timers.reo <= now {
 		c.timers.reo = Never
 		c.onReorderTimer(now)
+	}
+	if c.timers.pto <= now {
+		c.timers.pto = Never
+		c.onPTO(now)
 	}
 	if c.timers.rto <= now {
 		c.timers.rto = Never

@@ -21,6 +21,9 @@ func (c *Conn) Transmit(now Time, out []Tx) int {
 		n += c.emitSYN(now, &out[n])
 	}
 	if c.state.sending() {
+		if c.tlp.wanted && n < len(out) {
+			n += c.emitTailProbe(now, &out[n])
+		}
 		n += c.resendLost(now, out[n:])
 		n += c.sendNew(now, out[n:])
 		c.cwndLimited = c.inFlight()+c.mss > c.cc.window()
@@ -137,6 +140,9 @@ func (c *Conn) sendNew(now Time, out []Tx) int {
 		}
 		c.overrideSWS = false
 		n++
+	}
+	if n > 0 {
+		c.armPTO(now)
 	}
 	if n < len(out) && c.pace.ready(now) {
 		c.pace.waited = false // something else than the pacer is in the way
