@@ -106,13 +106,23 @@ func (c *Conn) takeOptions(now Time, seg *wire.Segment) {
 	c.mss = c.limitMSS(c.peerMSS)
 }
 
-// completeOpen is the ACK of our SYN in a simultaneous open.
+// completeOpen is the ACK of our SYN in a simultaneous open. False: the segment has no more
+// to say; the window of a SYN-ACK, not scaled, was taken already.
 func (c *Conn) completeOpen(now Time, seg *wire.Segment) bool {
 	if Seq(seg.Ack) != c.iss.Add(1) {
 		return false
 	}
 	c.establish(now, seg)
-	return true
+	return seg.Flags&wire.FlagSYN == 0
+}
+
+// crossed reports the SYN-ACK of a simultaneous open: it repeats the SYN that we have, and so
+// lies left of our window, and yet it opens
+// (https://www.rfc-editor.org/rfc/rfc9293#section-3.5, figure 7, line 6).
+func (c *Conn) crossed(seg *wire.Segment) bool {
+	const synAck = wire.FlagSYN | wire.FlagACK
+	return c.state == SynReceived && seg.Flags&(synAck|wire.FlagFIN) == synAck && seg.PayloadLen == 0 &&
+		Seq(seg.Seq) == c.irs && Seq(seg.Ack) == c.iss.Add(1)
 }
 
 func (c *Conn) establish(now Time, seg *wire.Segment) {

@@ -36,6 +36,9 @@ func (c *Conn) acceptable(now Time, seg *wire.Segment) bool {
 	if c.tsOK && !c.checkTimestamp(now, seg) {
 		return false
 	}
+	if c.crossed(seg) {
+		return true
+	}
 	if !c.inWindow(seg) {
 		c.outOfWindow(now, seg)
 		return false
