@@ -37,6 +37,7 @@ type PeerConn struct {
 	lastAck      uint32 // Last.ACK.sent
 	unread       int
 	pieces       []piece // out of order
+	turned       []piece // memory for the next time
 	stamp        uint64
 	dsack        wire.SACKBlock
 	finSeq       uint32

@@ -138,7 +138,7 @@ func (c *PeerConn) free() int { return max(0, c.cfg.Buffer-c.unread) }
 // first stays.
 func (c *PeerConn) keep(seq uint32, b []byte) {
 	c.stamp++
-	var all []piece
+	all := c.turned[:0]
 	for i := range c.pieces {
 		p := &c.pieces[i]
 		if len(b) > 0 && before(seq, p.seq) {
@@ -157,7 +157,7 @@ func (c *PeerConn) keep(seq uint32, b []byte) {
 	if len(b) > 0 {
 		all = append(all, piece{seq, slices.Clone(b), c.stamp})
 	}
-	c.pieces = all
+	c.pieces, c.turned = all, c.pieces
 }
 
 // joinPieces delivers the pieces that are in order now.

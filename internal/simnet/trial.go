@@ -1,6 +1,7 @@
 package simnet
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -51,6 +52,8 @@ type Action struct {
 
 // Marker is what a writer writes over a frame that it was handed back.
 const Marker = 0xee
+
+var marked = bytes.Repeat([]byte{Marker}, umem.MaxChunk)
 
 // Run is a trial under way, and what came of it.
 type Run struct {

@@ -123,10 +123,7 @@ func (r *Run) released(rel dataplane.Release, payload []byte) {
 	}
 	r.wrong.ReleaseWrong += uint64(s.Pattern.Wrong(payload, rel.Start))
 	if r.Rewrite {
-		b := r.region.WriterBytes(rel.Frame)[tcp.Headroom:]
-		for i := range b {
-			b[i] = Marker
-		}
+		copy(r.region.WriterBytes(rel.Frame)[tcp.Headroom:], marked)
 	}
 }
 
