@@ -44,6 +44,12 @@ generate:
 bench: build
 	$(SUDO) $(BIN) bench
 
+# The simulator with many seeds, in the background if you like: make soak >soak.log 2>&1 &. Each line says how to go on.
+FIRST ?= 1
+SEEDS ?= 10000
+soak:
+	$(GO) test ./internal/simnet -run '^TestSoak' -v -count=1 -timeout 0 -simnet.soak -simnet.first $(FIRST) -simnet.seeds $(SEEDS)
+
 vm-smoke:
 	./vm/smoke.sh
 

@@ -18,6 +18,9 @@ type PeerConfig struct {
 
 	AckDelay tcp.Duration // of a delayed ACK; 0 = 40 ms
 	AckEvery int          // segments that make an ACK due at once; 0 = 2
+	AckTick  tcp.Duration // delayed ACKs come at multiples of it, as BSD's did, instead of after AckDelay; 0 = no
+	AckLazy  bool         // what is out of order does not hurry an ACK (https://www.rfc-editor.org/rfc/rfc5681#section-4.2 wants it to)
+	AckParts int          // ACKs that an ACK of new bytes comes in; 0 = 1
 
 	ReadSize  int          // bytes that the application reads at a time; 0 = everything, at once
 	ReadEvery tcp.Duration // how often it does
@@ -53,6 +56,10 @@ type Peer struct {
 
 	Unparsed uint64 // frames that were not TCP, contradicted themselves, or had a wrong checksum
 	Strays   uint64 // segments of no connection
+	Parts    uint64 // ACKs of a part of what had arrived
+	Ticks    uint64 // ACKs put off to the next tick
+	Updates  uint64 // ACKs that only opened the window
+	Shrunk   uint64 // times a window's right edge moved back
 }
 
 // NewPeer makes a host that answers through out.

@@ -268,3 +268,32 @@ func TestPeerWindowNeverShrinks(t *testing.T) {
 		t.Error("shrink: the window never shrank: this test sees nothing")
 	}
 }
+
+// An ACK of new bytes comes in parts that add up; one of nothing new comes once.
+func TestPeerDividesAcks(t *testing.T) {
+	s := newScripted(t, PeerConfig{AckParts: 4})
+	s.data(0, 500)
+	s.data(500, 1000)
+	for _, n := range []int{250, 500, 750, 1000} {
+		s.wantAck(n)
+	}
+	s.data(0, 500)
+	s.wantAck(1000, [2]int{0, 500})
+	s.wantNothing()
+	if s.p.Parts != 3 {
+		t.Fatalf("%d parts", s.p.Parts)
+	}
+}
+
+// A coarse clock: ACKs that are put off come at its ticks, and a gap does not hurry them.
+func TestPeerAcksAtTicks(t *testing.T) {
+	s := newScripted(t, PeerConfig{AckTick: 200 * ms, AckLazy: true, AckEvery: 3})
+	s.settle(150 * ms)
+	s.data(0, 500)
+	s.data(1000, 1500)
+	s.settle(49 * ms)
+	s.wantNothing()
+	s.settle(ms)
+	s.wantAck(500, [2]int{1000, 1500})
+	s.wantNothing()
+}

@@ -63,11 +63,16 @@ func earlier(a, b uint32) uint32 {
 // fills a gap, every second segment or after a delay otherwise.
 func (c *PeerConn) acknowledge(orderly bool) {
 	c.unacked++
-	if !orderly || c.unacked >= c.cfg.AckEvery {
+	if !orderly && !c.cfg.AckLazy || c.unacked >= c.cfg.AckEvery {
 		c.ack()
 		return
 	}
-	c.timers[timerAck] = min(c.timers[timerAck], c.p.w.now+c.cfg.AckDelay)
+	due := c.p.w.now + c.cfg.AckDelay
+	if tick := c.cfg.AckTick; tick > 0 {
+		due = (c.p.w.now/tick + 1) * tick
+		c.p.Ticks++
+	}
+	c.timers[timerAck] = min(c.timers[timerAck], due)
 }
 
 // deliver takes bytes in order: compares them with the promise and gives them to
@@ -128,6 +133,7 @@ func (c *PeerConn) read() {
 	// https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6.2.2: announced only where it is worth it.
 	gain := int(c.rcvNxt+uint32(c.free())) - int(c.rcvAdv)
 	if gain >= min(cfg.Buffer/2, c.cfg.MSS) && gain > 0 {
+		c.p.Updates++
 		c.ack()
 	}
 }

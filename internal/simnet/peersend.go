@@ -27,6 +27,9 @@ func (c *PeerConn) window() uint16 {
 		shift = 0
 	}
 	field := min((edge-c.rcvNxt+1<<shift-1)>>shift, 65535)
+	if before(c.rcvNxt+field<<shift, c.rcvAdv) {
+		c.p.Shrunk++
+	}
 	c.rcvAdv = c.rcvNxt + field<<shift
 	return uint16(field)
 }
@@ -36,8 +39,21 @@ func (c *PeerConn) ack() {
 	if c.state == peerSynReceived || c.muted {
 		return
 	}
+	c.divide()
 	opts := c.stamps()
 	c.put(wire.FlagACK, c.sndNxt, wire.PutSACK(opts, c.sackBlocks()), nil)
+}
+
+// divide ACKs in parts what one ACK would cover, to see a sender count ACKs instead of
+// bytes (Savage and others: TCP congestion control with a misbehaving receiver, 1999).
+func (c *PeerConn) divide() {
+	from, n, parts := c.lastAck, c.rcvNxt-c.lastAck, uint32(c.cfg.AckParts)
+	for i := uint32(1); i < min(parts, n); i++ {
+		ack := from + uint32(uint64(n)*uint64(i)/uint64(parts))
+		window := min((c.rcvAdv-ack)>>c.rcvShift, 65535)
+		c.p.Parts++
+		c.emit(&wire.Header{Seq: c.sndNxt, Ack: ack, Flags: wire.FlagACK, Window: uint16(window), Options: c.stamps()}, nil)
+	}
 }
 
 func (c *PeerConn) stamps() []byte {
@@ -86,11 +102,16 @@ func (c *PeerConn) put(flags uint8, seq uint32, opts, payload []byte) {
 	} else {
 		h.Ack = 0
 	}
-	n := c.tmpl.HeaderLen(len(opts))
+	c.emit(&h, payload)
+}
+
+// emit sends a segment as it is.
+func (c *PeerConn) emit(h *wire.Header, payload []byte) {
+	n := c.tmpl.HeaderLen(len(h.Options))
 	frame := make([]byte, n+len(payload))
 	copy(frame[n:], payload)
-	c.tmpl.Put(frame[:n], &h, len(payload), wire.Sum(payload, 0))
-	c.p.w.note('p', uint64(seq), uint64(h.Ack), uint64(flags), uint64(h.Window))
+	c.tmpl.Put(frame[:n], h, len(payload), wire.Sum(payload, 0))
+	c.p.w.note('p', uint64(h.Seq), uint64(h.Ack), uint64(h.Flags), uint64(h.Window))
 	c.p.out.Send(frame)
 }
 

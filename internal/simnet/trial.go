@@ -24,6 +24,8 @@ type Trial struct {
 	Release dataplane.ReleaseMode
 	Rewrite bool // overwrite each frame with a marker the moment it is handed back
 
+	Congestion tcp.Congestion // of every stream
+
 	Streams int          // 0 = 1
 	Bytes   int          // in each stream
 	Commit  int          // most bytes in a commit; 0 = a full segment
@@ -234,7 +236,7 @@ func (r *Run) openStreams() error {
 			Flow: wire.FlowOf(netip.AddrPortFrom(local, port), netip.AddrPortFrom(remote, 80)),
 			Path: wire.Path{SrcMAC: [6]byte{2, 0, 0, 0, 0, 1}, DstMAC: [6]byte{2, 0, 0, 0, 0, 2}, VLAN: r.VLAN},
 			MTU:  r.MTU, ISS: r.initialSequence(), TSOffset: r.timestampOffset(), TimeWait: tcp.Second,
-			Resum: r.Release != dataplane.ReleaseAck,
+			Resum: r.Release != dataplane.ReleaseAck, Congestion: r.Congestion,
 		}
 		if r.TCP != nil {
 			r.TCP(&cfg)
@@ -281,7 +283,7 @@ func (r *Run) over() bool {
 func (r *Run) state() string {
 	var b []byte
 	for i, s := range r.Streams {
-		b = fmt.Appendf(b, "stream %d %v err %v written %d released %d aborted %d; ", i, s.State(), s.Err(), s.Written, s.Released, s.Aborted)
+		b = fmt.Appendf(b, "stream %d %s %v err %v written %d released %d aborted %d; ", i, r.Congestion, s.State(), s.Err(), s.Written, s.Released, s.Aborted)
 		st := s.StatsNow()
 		b = fmt.Appendf(b, "cwnd %d ssthresh %d inflight %d wnd %d phase %s rto %d ms; ", st.Cwnd, st.Ssthresh, st.InFlight, st.SendWindow, st.Phase, st.RTO/tcp.Millisecond)
 	}
