@@ -52,5 +52,5 @@ var nicScenarios = []scenario{
 		lossy(t, r)
 		t.Kernel.Ring = 32
 		t.Frames = 70 + r.IntN(16)
-	}, func(s *tally) string { return missing(s.scarce, "window larger than the memory") }},
+	}, func(s *tally) string { return missing(s.dry, "moment without a free frame") }},
 }

@@ -19,7 +19,7 @@ type tally struct {
 	noSACK, noStamps, noScale     uint64 // streams without these
 	streams                       uint64 // most of them at a time
 	bloat, stretch                uint64 // largest smoothed over least RTT, largest segments per ACK
-	scarce                        uint64 // streams whose windows were larger than the memory
+	dry                           uint64 // trials in which no frame but the reserve was free at some moment
 	rttvar                        tcp.Duration
 }
 
@@ -30,10 +30,9 @@ func (t *tally) add(r *Run) {
 	addUp(&t.forward, r.Forward.Stats())
 	addUp(&t.back, r.Back.Stats())
 	for _, s := range r.Streams {
-		st := s.StatsNow()
-		t.stream(st)
-		t.scarce += one(min(st.Cwnd, st.SendWindow) > (r.Frames-reserveFrames-rxFrames)*st.MSS)
+		t.stream(s.StatsNow())
 	}
+	t.dry += one(r.dry)
 	c := r.Poller.CountersNow()
 	addUp(&t.poller, c)
 	t.unparsed += r.Peer.Unparsed + c.RxChecksum + c.RxBad

@@ -72,6 +72,7 @@ type Run struct {
 	writer *dataplane.Writer
 	wakeAt tcp.Time // when the writer looks again
 	idle   bool     // the last pass found nothing to do
+	dry    bool     // an audit found no frame free but the reserve
 	audits int
 	seg    wire.Segment
 	wrong  Findings

@@ -177,6 +177,7 @@ func (r *Run) Check() error {
 		return err
 	}
 	r.wrong.LentWhileHeld = max(r.wrong.LentWhileHeld, uint64(census.LentWhileHeld))
+	r.dry = r.dry || census.Free <= reserveFrames
 	if out := r.Poller.Out(); r.Poller.Dead() == nil && census.Descriptors != out {
 		return fmt.Errorf("%d descriptors out by the pool's books, %d by the poller's", census.Descriptors, out)
 	}
