@@ -7,7 +7,7 @@ TMP     := $(or $(TMPDIR),/tmp)
 
 export FILE # through the environment: a name may hold anything
 
-.PHONY: all build demo test check generate bench soak vm-smoke clean
+.PHONY: all build demo test check generate mutants bench soak vm-smoke clean
 
 all: build
 
@@ -39,6 +39,10 @@ check:
 # Needs clang. Leaves no diff in a clean checkout.
 generate:
 	@if command -v clang >/dev/null; then $(GO) generate ./...; else echo 'generate: SKIP: no clang (apt-get install clang)'; fi
+
+# Changes the code in one place at a time and asks the tests whether they see it. Goes on where it was interrupted.
+mutants:
+	$(GO) run ./internal/mutants $(MUTANTS)
 
 # Goodput of xsend, of the kernel's sendfile() and of the raw dataplane, paired in one run on veth. Root.
 bench: build

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strings"
 	"testing"
 
@@ -25,6 +26,7 @@ func TestMapWithoutMemory(t *testing.T) {
 		"first view":  "mmap: ",
 		"second view": "mmap of the second view: ",
 		"descriptors": "memfd_create: ",
+		"file size":   "ftruncate: ",
 	} {
 		child := exec.Command(os.Args[0], "-test.run=^TestMapWithoutMemory$")
 		child.Env = append(os.Environ(), limitEnv+"="+name)
@@ -48,6 +50,9 @@ func limited(name string) string {
 		value += 192 << 20
 	case "descriptors":
 		resource, value = unix.RLIMIT_NOFILE, 0
+	case "file size":
+		signal.Ignore(unix.SIGXFSZ) // else it kills
+		resource, value = unix.RLIMIT_FSIZE, 1<<20
 	}
 	if err := unix.Setrlimit(resource, &unix.Rlimit{Cur: value, Max: value}); err != nil {
 		return err.Error()

@@ -3,6 +3,7 @@ package umem
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"math"
 	"os"
 	"strings"
@@ -130,6 +131,9 @@ func TestHugePages(t *testing.T) {
 		if len(r.Memory()) != 1025*MinChunk || r.Bytes(1024)[0] != 1 {
 			t.Errorf("%d bytes", len(r.Memory()))
 		}
+		if n := reservedHugePages(t); n == 0 {
+			t.Error("there are no huge pages, and ordinary ones came without a word")
+		}
 		if err := r.Close(); err != nil {
 			t.Error(err)
 		}
@@ -146,6 +150,55 @@ func TestHugePages(t *testing.T) {
 	_, err = Map(Config{Frames: 1024, HugePages: true})
 	if want := "2097152 bytes need 1 huge pages"; err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("a page exactly: the text does not say %q: %v", want, err)
+	}
+}
+
+func reservedHugePages(t *testing.T) (n int) {
+	t.Helper()
+	text, err := os.ReadFile("/proc/sys/vm/nr_hugepages")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fmt.Sscan(string(text), &n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// TestMapKeepsNoDescriptor: the mappings keep the memory alive, its descriptor is closed.
+func TestMapKeepsNoDescriptor(t *testing.T) {
+	mapped(t, 4, MinChunk)
+	open, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, fd := range open {
+		if to, _ := os.Readlink("/proc/self/fd/" + fd.Name()); strings.Contains(to, "xsend-umem") {
+			t.Errorf("descriptor %s is open: %s", fd.Name(), to)
+		}
+	}
+}
+
+// TestCheckMachine: what the machine holds exactly is not refused, a byte more is.
+func TestCheckMachine(t *testing.T) {
+	var info unix.Sysinfo_t
+	if err := unix.Sysinfo(&info); err != nil {
+		t.Fatal(err)
+	}
+	total := int(info.Totalram) * int(info.Unit)
+	if err := checkMachine(total); err != nil {
+		t.Error(err)
+	}
+	if err := checkMachine(total + 1); !errors.Is(err, ErrNoMemory) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestCloseTells: what cannot be unmapped is an error.
+func TestCloseTells(t *testing.T) {
+	mem := make([]byte, MinChunk) // nothing that mmap returned
+	if err := over(mem, mem, 1, MinChunk).Close(); !errors.Is(err, unix.EINVAL) {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -78,7 +78,7 @@ func TestRingIsTheMapping(t *testing.T) {
 		binary.NativeEndian.Uint32(at[12:]) != 1 || binary.NativeEndian.Uint64(at[16:]) != 2 {
 		t.Errorf("struct xdp_desc: % x", at[:32])
 	}
-	setWord(mem, o.Flags, ringNeedWakeup)
+	setWord(mem, o.Flags, unix.XDP_RING_NEED_WAKEUP)
 	if !p.NeedWakeup() {
 		t.Error("the kernel's wakeup flag is not seen")
 	}
@@ -167,6 +167,36 @@ func TestNonsenseConsumerIndex(t *testing.T) {
 	}
 }
 
+// TestLooksOnlyWhenItMust: words that the other side shares are read once per batch, so
+// that what it writes in the meantime, nonsense too, is not seen while the last look suffices.
+func TestLooksOnlyWhenItMust(t *testing.T) {
+	e, mem := ringAt(t, 5)
+	setWord(mem, layout.Consumer, 1<<20)
+	if got := e.p.Reserve(8); got != 8 {
+		t.Errorf("room for %d, though the last look said 8", got)
+	}
+	setWord(mem, layout.Producer, 9)
+	if got := e.c.Peek(1); got != 1 {
+		t.Fatalf("%d ready", got)
+	}
+	setWord(mem, layout.Producer, 1<<20)
+	if got := e.c.Peek(4); got != 4 || e.c.Corrupt() {
+		t.Errorf("%d ready, corrupt %v, though the last look said 4", got, e.c.Corrupt())
+	}
+	if got := e.c.Peek(5); got != 0 || !e.c.Corrupt() {
+		t.Errorf("%d ready, corrupt %v, and now it must look", got, e.c.Corrupt())
+	}
+}
+
+// TestLongestRing: 2^31 entries are the most whose indices can tell full from empty.
+func TestLongestRing(t *testing.T) {
+	for n, want := range map[int]bool{1: true, 1 << 30: true, 1 << 31: true, 1 << 32: false, 1<<31 - 1: false} {
+		if sizeOK(n) != want {
+			t.Errorf("%d entries: %v", n, !want)
+		}
+	}
+}
+
 // ringAt is a ring of 8 whose indices stand at start, and its mapping.
 func ringAt(tb testing.TB, start uint32) (ringEnds, []byte) {
 	mem := mapping(tb, wordsEnd+8*8)
@@ -198,6 +228,7 @@ func TestRingOverRefuses(t *testing.T) {
 		{"producer past the end", mem, at(4096, 64, 128, 320), 1, "word at offset 4096"},
 		{"producer across the end", mem, at(4094, 64, 128, 320), 1, "word at offset 4094"},
 		{"consumer misaligned", mem, at(0, 66, 128, 320), 1, "word at offset 66"},
+		{"flags across an odd end", mem[:323], at(0, 64, 320, 0), 1, "word at offset 320"},
 		{"flags nowhere", mem, at(0, 64, math.MaxUint64&^3, 320), 1, "word at offset"},
 		{"no memory", nil, at(0, 0, 0, 0), 1, "do not fit in 0 bytes"},
 		{"memory of one byte", mem[:1], at(0, 0, 0, 0), 1, "do not fit in 1 bytes"},

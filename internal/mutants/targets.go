@@ -1,0 +1,72 @@
+package main
+
+import (
+	"fmt"
+	"go/build"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// target is a package whose code is mutated, and the tests that must see it.
+type target struct {
+	pkg     string            // its directory below the root
+	without map[string]string // files that are not mutated, and why
+	suites  []suite
+}
+
+// suite is one test binary and the part of its tests that is run: what needs at most
+// 3 s of CPU. They are asked in turn until one of them sees the mutant.
+type suite struct {
+	pkg  string
+	args []string
+}
+
+// targets are what must not be wrong: who holds a frame. A file that is new is in,
+// unless it is named here.
+var targets = []target{
+	{
+		pkg:    "umem",
+		suites: []suite{{"umem", []string{"-test.short"}}},
+	},
+}
+
+// files are the target's files that are mutated, in order of name.
+func (t target) files(root string) ([]string, error) {
+	pkg, err := build.ImportDir(filepath.Join(root, t.pkg), 0)
+	if err != nil {
+		return nil, err
+	}
+	for name := range t.without {
+		if !slices.Contains(pkg.GoFiles, name) {
+			return nil, fmt.Errorf("target %s: there is no %s to leave out", t.pkg, name)
+		}
+	}
+	return slices.DeleteFunc(pkg.GoFiles, func(name string) bool { return t.without[name] != "" }), nil
+}
+
+// tests are the sources of the target's tests and what they read, one after the other.
+func (t target) tests(root string) (text []byte, err error) {
+	for _, s := range t.suites {
+		dir := filepath.Join(root, s.pkg)
+		text = fmt.Appendf(text, "%s %q\n", s.pkg, s.args)
+		err = filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			in, _ := filepath.Rel(dir, path)
+			read := strings.HasSuffix(in, "_test.go") && filepath.Dir(in) == "." || strings.HasPrefix(in, "testdata"+string(filepath.Separator))
+			if !read {
+				return nil
+			}
+			b, err := os.ReadFile(path)
+			text = append(fmt.Appendf(text, "%s %d\n", in, len(b)), b...)
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return text, nil
+}
