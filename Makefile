@@ -7,7 +7,7 @@ TMP     := $(or $(TMPDIR),/tmp)
 
 export FILE # through the environment: a name may hold anything
 
-.PHONY: all build demo test check generate mutants bench soak vm-smoke clean
+.PHONY: all build demo test check generate mutants bench soak golden hash-arm64 vm-smoke clean
 
 all: build
 
@@ -53,6 +53,14 @@ FIRST ?= 1
 SEEDS ?= 10000
 soak:
 	$(GO) test ./internal/simnet -run '^TestSoak' -v -count=1 -timeout 0 -simnet.soak -simnet.first $(FIRST) -simnet.seeds $(SEEDS)
+
+# What a commit that means to change what is sent when writes anew: traces and goodput.
+golden:
+	$(GO) test ./internal/simnet -run 'Golden|Goodput' -count=1 -simnet.update
+
+# The traces of the simulator on another CPU, which fuses floats where amd64 does not.
+hash-arm64:
+	CGO_ENABLED=0 GOARCH=arm64 $(GO) test -exec qemu-aarch64-static -count=1 -v -run '^TestGoldenTraces$$' ./internal/simnet
 
 vm-smoke:
 	./vm/smoke.sh
