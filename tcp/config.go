@@ -113,6 +113,10 @@ func (c *Config) validateTimes() error {
 	if d := min(c.RTOMin, c.UserTimeout, c.TimeWait); d < 0 {
 		return fmt.Errorf("%w: a time of %d ns: must not be negative", ErrBadConfig, d)
 	}
+	if c.RTOMin > maxRTO {
+		return fmt.Errorf("%w: a floor of %d ms for the retransmission timeout, which is never above %d ms",
+			ErrBadConfig, c.RTOMin/Millisecond, int64(maxRTO/Millisecond))
+	}
 	return nil
 }
 

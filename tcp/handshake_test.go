@@ -220,6 +220,7 @@ func TestConfigRefused(t *testing.T) {
 		"few slots":     func(c *Config) { c.SendSlots = cutReserve },
 		"congestion":    func(c *Config) { c.Congestion = "none" },
 		"negative time": func(c *Config) { c.RTOMin = -1 },
+		"RTO floor":     func(c *Config) { c.RTOMin = maxRTO + 1 },
 		"negative":      func(c *Config) { c.Retries = -1 },
 	} {
 		cfg := good

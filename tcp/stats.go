@@ -43,9 +43,13 @@ type Stats struct {
 	Reordering int    // segments: how far behind others one arrived; 3 = not seen
 	Delivered  uint64 // bytes that the peer has, by ACK or SACK
 	Rate       uint64 // delivery rate, bytes per second: the last sample that says something about the path
+	PacingRate uint64 // bytes per second; 0 = not paced
 	Phase      string // of loss recovery: open, recovery, loss
 	State      State
 	Congestion Congestion
+	// CongestionState is the congestion control's own, for people: slow-start or
+	// avoidance, or what it says itself. In fast recovery, which Phase tells, neither is at work.
+	CongestionState string
 }
 
 // Stats is a snapshot of the counters and of the state beside them.
@@ -55,7 +59,20 @@ func (c *Conn) Stats() Stats {
 	s.SendWindow, s.MSS = int(c.sndWnd), c.mss
 	s.SRTT, s.RTTVar, s.RTO, s.MinRTT = c.rtt.srtt, c.rtt.rttvar, c.rtt.rto, c.rack.minRTT
 	s.Reordering = max(dupThresh, c.rack.degree/c.mss)
-	s.Delivered, s.Rate = c.rate.delivered, c.rate.best
+	s.Delivered, s.Rate, s.PacingRate = c.rate.delivered, c.rate.best, c.pace.rate
 	s.Phase, s.State, s.Congestion = c.recovery.phase.String(), c.state, c.cfg.Congestion
+	s.CongestionState = c.congestionState()
 	return s
+}
+
+// congestionState asks a congestion control that has other states than slow start and
+// congestion avoidance (https://www.rfc-editor.org/rfc/rfc5681#section-3.1).
+func (c *Conn) congestionState() string {
+	if cc, ok := c.cc.(interface{ state() string }); ok {
+		return cc.state()
+	}
+	if c.cc.window() < c.cc.threshold() {
+		return "slow-start"
+	}
+	return "avoidance"
 }

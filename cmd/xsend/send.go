@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"time"
@@ -21,7 +22,7 @@ type sendFlags struct {
 
 func newSend(std stdio) *cobra.Command {
 	f := &sendFlags{interval: time.Second}
-	f.cfg.Linger, f.cfg.ConnectTimeout = transfer.DefaultLinger, transfer.DefaultConnectTimeout
+	f.cfg.Linger, f.cfg.ConnectTimeout, f.cfg.RTOMin = transfer.DefaultLinger, transfer.DefaultConnectTimeout, transfer.DefaultRTOMin
 	f.cfg.Binding, f.cfg.Attach, f.cfg.Mode, f.cfg.Release = "native", "auto", "auto", "ack"
 	cmd := &cobra.Command{
 		Use:   "send [flags] HOST:PORT [FILE|-]",
@@ -80,6 +81,8 @@ func (f *sendFlags) pathFlags(cmd *cobra.Command) {
 	choice(cmd, &f.cfg.Congestion, "congestion", "C", "congestion control", congestions...)
 	flags.Var(bytesValue(&f.cfg.FixedWindow), "fixed-window", "with -C fixed: bytes in flight on each connection (default: as much as the peer takes)")
 	flags.IntVarP(&f.cfg.MSS, "set-mss", "M", 0, "most payload bytes in a segment (default: what path and peer allow)")
+	flags.Var(timeValue(&f.cfg.RTOMin, time.Millisecond), "rto-min", "floor of the retransmission timeout, in milliseconds or as a duration")
+	flags.Var(timeValue(&f.cfg.UserTimeout, time.Millisecond), "user-timeout", "give a connection up when the peer ACKs nothing for so long, in milliseconds or as a duration (default: after 15 retransmission timeouts in a row)")
 	flags.Var(dscpValue(&f.cfg.DSCP), "dscp", "code point: 0 to 63, or a name such as cs1, af21, ef")
 	flags.Var(timeValue(&f.cfg.ConnectTimeout, time.Millisecond), "connect-timeout", "how long to wait for a connection, in milliseconds or as a duration")
 	flags.Var(timeValue(&f.cfg.Linger, time.Second), "linger", "how long to drain after an interruption, and to await the peer's FIN; in seconds or as a duration")
@@ -141,6 +144,9 @@ func (f *sendFlags) config(cmd *cobra.Command, std stdio, args []string) (err er
 		if flag := cmd.Flags().Lookup(name); flag.Changed && f.cfg.Bytes+int64(f.cfg.Time) == 0 {
 			return fmt.Errorf("-%s %s: must be more than 0", flag.Shorthand, flag.Value)
 		}
+	}
+	if f.cfg.RTOMin == 0 {
+		return errors.New("--rto-min 0: must be more than 0: a timeout without a floor sends again what is only late")
 	}
 	if cmd.Flags().Changed("fixed-window") && f.cfg.Congestion != string(tcp.Fixed) {
 		return fmt.Errorf("--fixed-window %d with -C %s: it is the window of -C fixed", f.cfg.FixedWindow, f.cfg.Congestion)

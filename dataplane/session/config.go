@@ -71,6 +71,7 @@ type DialConfig struct {
 	MSS         int            // most payload in a segment, bytes; 0 = what path and peer allow
 	DSCP        uint8          // 0 to 63
 	Rate        uint64         // most payload bytes per second; 0 = no cap
+	RTOMin      time.Duration  // floor of the retransmission timeout; 0 = 200 ms
 	UserTimeout time.Duration  // time without progress before the connection fails; 0 = retries only
 	// Advanced: what a test of the peer needs.
 	NoSACK, NoTimestamps, NoScale bool

@@ -19,6 +19,13 @@ const (
 	DefaultTime           = 10 * time.Second // of a pattern without a size
 	DefaultLinger         = 5 * time.Second
 	DefaultConnectTimeout = 10 * time.Second
+	DefaultRTOMin         = 200 * time.Millisecond
+)
+
+// Limits of Config.RTOMin: the engine's clock ticks in milliseconds, and two minutes are its longest timeout.
+const (
+	leastRTOMin = time.Millisecond
+	mostRTOMin  = 2 * time.Minute
 )
 
 // MaxParallel is the most connections of one run, as in iperf3.
@@ -44,9 +51,11 @@ type Config struct {
 
 	Interface   string
 	Source      netip.Addr
-	Congestion  string // one of Congestions(); "" = the engine's default
-	FixedWindow int64  // bytes that fixed has in flight; 0 = as much as the peer takes
-	MSS         int    // bytes; 0 = what path and peer allow
+	Congestion  string        // one of Congestions(); "" = the engine's default
+	FixedWindow int64         // bytes that fixed has in flight; 0 = as much as the peer takes
+	MSS         int           // bytes; 0 = what path and peer allow
+	RTOMin      time.Duration // floor of the retransmission timeout; 0 = DefaultRTOMin
+	UserTimeout time.Duration // without progress for so long, a connection fails; 0 = after the engine's retries
 	DSCP        uint8
 	BitRate     int64  // most payload bits per second of each connection; 0 = no cap
 	Binding     string // native, asavie; "" = native
@@ -93,6 +102,9 @@ func (c *Config) setDefaults() {
 	if c.ConnectTimeout == 0 {
 		c.ConnectTimeout = DefaultConnectTimeout
 	}
+	if c.RTOMin == 0 {
+		c.RTOMin = DefaultRTOMin
+	}
 	if c.Warn == nil {
 		c.Warn = func(string) {}
 	}
@@ -118,6 +130,10 @@ func (c *Config) validate() error {
 		return fmt.Errorf("--cport %d with -P %d: ports end at 65535", c.LocalPort, c.Parallel)
 	case c.MSS < 0 || c.MSS > 65495:
 		return fmt.Errorf("-M %d: must be from 0 to 65495 bytes", c.MSS)
+	case c.RTOMin < leastRTOMin || c.RTOMin > mostRTOMin:
+		return fmt.Errorf("--rto-min %v: must be from %v to %v", c.RTOMin, leastRTOMin, mostRTOMin)
+	case c.UserTimeout != 0 && c.UserTimeout < c.RTOMin:
+		return fmt.Errorf("--user-timeout %v: is over before the first retransmission, which waits for --rto-min %v: give at least that, or 0 for none", c.UserTimeout, c.RTOMin)
 	case c.Queues < 0 || c.Frames < 0 || c.Chunk < 0:
 		return errors.New("--queues, --frames and --chunk can't be negative")
 	}
@@ -152,6 +168,7 @@ func (c *Config) sessionConfig(dst netip.Addr) (session.Config, error) {
 func (c *Config) dialConfig(remote netip.AddrPort, i int) session.DialConfig {
 	dc := session.DialConfig{
 		Remote: remote, Congestion: tcp.Congestion(c.Congestion), FixedWindow: int(c.FixedWindow), MSS: c.MSS, DSCP: c.DSCP, Rate: uint64(c.BitRate+7) / 8,
+		RTOMin: c.RTOMin, UserTimeout: c.UserTimeout,
 	}
 	if c.LocalPort != 0 {
 		dc.LocalPort = c.LocalPort + uint16(i)
