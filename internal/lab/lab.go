@@ -6,12 +6,16 @@ import (
 	"fmt"
 	"net/netip"
 	"regexp"
+
+	"github.com/xsend/xsend/internal/netem"
 )
 
-// Sender and Receiver name the two ends of a lab, for Do, Start and the setters.
+// Sender and Receiver name the two ends of a lab, for Do, Start and the setters; Wire, for Do and Start only, what
+// is between them if Config asked for it.
 const (
 	Sender   = "a"
 	Receiver = "b"
+	Wire     = "w"
 )
 
 // DefaultName and DefaultMTU (bytes) stand in for the zero values of Config.
@@ -50,6 +54,12 @@ type Config struct {
 	Queues       int  // transmit and receive queues of each end, 1 to 64; 0 is 1
 	TxChecksum   bool // leave transmit checksum offload on, which hides wrong checksums (see the package comment)
 	Segmentation bool // leave TSO and GSO on, for a baseline of the kernel's TCP; needs TxChecksum
+
+	// Wire puts a userspace wire between the ends, in a namespace NAME-w of its own, which impairs what passes.
+	// Loss and LossSeed must be 0 then: the wire has its own. nil joins the ends directly.
+	Wire *netem.Config
+	// Program runs the wire, as "PROGRAM lab wire ..." (see RunWire); "" is the program that runs.
+	Program string
 }
 
 // Lab is a pair of namespaces that exists. It holds no resource of the process.
@@ -80,8 +90,7 @@ func Up(ctx context.Context, cfg Config) (*Lab, error) {
 	}
 	l := &Lab{name: cfg.Name}
 	var made []string
-	for _, end := range []string{Sender, Receiver} {
-		ns := l.end(end).Namespace
+	for _, ns := range l.namespaces(cfg.Wire != nil) {
 		if err := createNamespace(ns, mark(cfg.Name)); err != nil {
 			return nil, errors.Join(l.existsHint(err), removeAll(made, cfg.Name))
 		}
@@ -99,6 +108,7 @@ func (l *Lab) furnish(ctx context.Context, cfg Config) error {
 		func() error { return l.joinEnds(cfg) },
 		func() error { return l.settle(Sender, cfg) },
 		func() error { return l.settle(Receiver, cfg) },
+		func() error { return l.startWire(ctx, cfg) },
 		func() error { return l.awaitReady(ctx, cfg) },
 		func() error { return l.startLoss(cfg) },
 	}
@@ -141,7 +151,9 @@ func Down(name string) error {
 		return err
 	}
 	l := &Lab{name: name}
-	return removeAll([]string{l.Sender().Namespace, l.Receiver().Namespace}, name)
+	// Who has a lab without a wire may well have another namespace of that name.
+	wired := !errors.Is(checkMark(l.wireNamespace(), mark(name)), ErrForeign)
+	return removeAll(l.namespaces(wired), name)
 }
 
 // Close removes the lab, as Down does.
@@ -156,16 +168,25 @@ func (l *Lab) Sender() End { return l.end(Sender) }
 // Receiver returns the end NAME-b.
 func (l *Lab) Receiver() End { return l.end(Receiver) }
 
-// Namespace returns the name of the namespace that end ("a" or "b") of the lab called name has; any
-// other end is returned as it is, so that a full name may be given where an end is asked for.
+// Namespace returns the name of the namespace that end ("a", "b", or "w" for the wire) of the lab called name
+// has; any other end is returned as it is, so that a full name may be given where an end is asked for.
 func Namespace(name, end string) string {
-	if end != Sender && end != Receiver {
+	if end != Sender && end != Receiver && end != Wire {
 		return end
 	}
 	if name == "" {
 		name = DefaultName
 	}
 	return name + "-" + end
+}
+
+// namespaces are the lab's, the wire's first: it is to end before its interfaces go.
+func (l *Lab) namespaces(wired bool) []string {
+	ends := []string{l.Sender().Namespace, l.Receiver().Namespace}
+	if !wired {
+		return ends
+	}
+	return append([]string{l.wireNamespace()}, ends...)
 }
 
 func (l *Lab) end(end string) End {
@@ -214,6 +235,9 @@ func (c Config) validate() error {
 	}
 	if c.Segmentation && !c.TxChecksum {
 		return fmt.Errorf("lab %s: segmentation offload needs transmit checksum offload: ask for both", c.Name)
+	}
+	if c.Wire != nil {
+		return c.validateWire()
 	}
 	_, err := LossRule{Percent: c.Loss, Seed: c.LossSeed}.encode()
 	return err

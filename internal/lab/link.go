@@ -17,28 +17,36 @@ const minMTUv6 = 1280
 
 const ipv6Conf = "/proc/sys/net/ipv6/conf/default"
 
-// joinEnds makes the veth pair, each end in its namespace from the start.
+// joinEnds makes the veth pair, or the two that lead to the wire, each end in its namespace from the start.
 func (l *Lab) joinEnds(cfg Config) error {
 	for _, end := range []string{Sender, Receiver} {
 		if err := l.Do(end, quietIPv6); err != nil {
 			return err
 		}
 	}
-	peer, err := openNamespace(l.Receiver().Namespace)
+	if cfg.Wire == nil {
+		return l.join(l.Sender(), l.Receiver(), cfg)
+	}
+	near, far := l.wireEnds()
+	return errors.Join(l.join(l.Sender(), near, cfg), l.join(l.Receiver(), far, cfg))
+}
+
+func (l *Lab) join(here, there End, cfg Config) error {
+	peer, err := openNamespace(there.Namespace)
 	if err != nil {
 		return err
 	}
 	defer peer.Close()
-	return l.Do(Sender, func() error { return addVeth(l.Sender(), l.Receiver(), int(peer), cfg) })
+	return l.Do(here.Namespace, func() error { return addVeth(here.Interface, there.Interface, int(peer), cfg) })
 }
 
-func addVeth(here, there End, peerNS int, cfg Config) error {
+func addVeth(here, there string, peerNS int, cfg Config) error {
 	attrs := netlink.NewLinkAttrs()
-	attrs.Name = here.Interface
+	attrs.Name = here
 	attrs.MTU = cfg.MTU
 	attrs.NumTxQueues, attrs.NumRxQueues = cfg.Queues, cfg.Queues
 	veth := netlink.NewVeth(attrs)
-	veth.PeerName = there.Interface
+	veth.PeerName = there
 	veth.PeerNamespace = netlink.NsFd(peerNS)
 	veth.PeerMTU = uint32(cfg.MTU)
 	veth.PeerNumTxQueues, veth.PeerNumRxQueues = uint32(cfg.Queues), uint32(cfg.Queues)
@@ -107,10 +115,13 @@ func linkAddress(p netip.Prefix) *netlink.Addr {
 	return addr
 }
 
-// SetMTU changes the MTU of both ends, the receiver's first. From 1280 bytes on it puts back the IPv6
-// addresses that the kernel takes away below.
+// SetMTU changes the MTU of both ends, and of a wire's before, the receiver's first. From 1280 bytes on it puts
+// back the IPv6 addresses that the kernel takes away below.
 func (l *Lab) SetMTU(mtu int) error {
 	if err := checkMTU(mtu); err != nil {
+		return err
+	}
+	if err := l.setWireMTU(mtu); err != nil {
 		return err
 	}
 	for _, end := range []string{Receiver, Sender} {
@@ -175,13 +186,13 @@ func linkNamed(name string) (netlink.Link, error) {
 
 // deleteVeths deletes the veth ends of the thread's namespace; their peers go with them.
 func deleteVeths() error {
-	for _, end := range []string{Sender, Receiver} {
-		link, err := netlink.LinkByName("veth-" + end)
+	for _, name := range []string{"veth-" + Sender, "veth-" + Receiver, wireNear, wireFar} {
+		link, err := netlink.LinkByName(name)
 		if errors.As(err, new(netlink.LinkNotFoundError)) {
 			continue
 		}
 		if err != nil {
-			return fmt.Errorf("interface veth-%s: %w", end, err)
+			return fmt.Errorf("interface %s: %w", name, err)
 		}
 		if err := netlink.LinkDel(link); err != nil {
 			return fmt.Errorf("delete %s: %w", link.Attrs().Name, needRoot(err))

@@ -171,10 +171,13 @@ func removeNamespace(ns, mark string) error {
 	return nil
 }
 
-// emptyAndUnmount deletes the veth pair first: the namespace itself lives on as long as a process is in it.
+// emptyAndUnmount ends a wire and deletes the veth pair first: the namespace itself lives on as long as a process is in it.
 func emptyAndUnmount(ns, mark string) error {
 	if err := checkMark(ns, mark); err != nil {
 		return err
+	}
+	if err := Do(ns, stopWire); err != nil {
+		return fmt.Errorf("network namespace %s: %w", ns, err)
 	}
 	if err := Do(ns, deleteVeths); err != nil {
 		return fmt.Errorf("empty network namespace %s: %w", ns, err)

@@ -13,11 +13,12 @@ import (
 type Status struct {
 	Name     string       `json:"name"`
 	Exists   bool         `json:"exists"`   // at least one of its namespaces is there
-	Complete bool         `json:"complete"` // both ends are there with their interfaces
+	Complete bool         `json:"complete"` // both ends are there with their interfaces, and the wire, if there is one, runs
 	Sender   EndStatus    `json:"sender"`
 	Receiver EndStatus    `json:"receiver"`
 	Loss     LossRule     `json:"loss"`
 	Counters LossCounters `json:"loss_counters"`
+	Wire     *WireStatus  `json:"wire,omitempty"` // absent where the ends are joined directly
 }
 
 // EndStatus is one end of a lab. Packets and bytes are those of the interface since it was made.
@@ -59,8 +60,11 @@ func ReadStatus(name string) (Status, error) {
 	if s.Receiver, err = l.readEnd(Receiver); err != nil {
 		return s, err
 	}
-	s.Exists = s.Sender.Exists || s.Receiver.Exists
-	s.Complete = s.Sender.MTU > 0 && s.Receiver.MTU > 0
+	if s.Wire, err = l.readWire(); err != nil {
+		return s, err
+	}
+	s.Exists = s.Sender.Exists || s.Receiver.Exists || s.Wire != nil
+	s.Complete = s.Sender.MTU > 0 && s.Receiver.MTU > 0 && (s.Wire == nil || s.Wire.Running)
 	if !s.Complete {
 		return s, nil
 	}

@@ -8,15 +8,41 @@ import (
 	"testing"
 
 	"github.com/vishvananda/netns"
+	"github.com/xsend/xsend/internal/netem"
 	"golang.org/x/sys/unix"
 )
 
-// upInChild tells a copy of the test program to make the lab of that name and to end at once.
-const upInChild = "XSEND_LAB_UP_IN_CHILD"
+// upInChild tells a copy of the test program to make the lab of that name and to end at once; withWire that
+// it is to have a wire.
+const (
+	upInChild = "XSEND_LAB_UP_IN_CHILD"
+	withWire  = "XSEND_LAB_WITH_WIRE"
+)
+
+// makeInChild lets another process make a lab, one that loses half of the packets.
+func makeInChild(t *testing.T, name, wire string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
+	cmd.Env = append(os.Environ(), upInChild+"="+name, withWire+"="+wire)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+}
 
 func TestMain(m *testing.M) {
+	if len(os.Args) == 4 && os.Args[1] == "lab" && os.Args[2] == "wire" { // as Up starts it
+		if err := RunWire(context.Background(), os.Args[3], os.Stdout); err != nil {
+			os.Stderr.WriteString(err.Error())
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	if name := os.Getenv(upInChild); name != "" {
-		if _, err := Up(context.Background(), Config{Name: name, Loss: 50, LossSeed: 3}); err != nil {
+		cfg := Config{Name: name, Loss: 50, LossSeed: 3}
+		if os.Getenv(withWire) != "" {
+			cfg = Config{Name: name, Wire: &netem.Config{Seed: 3, Forward: netem.Impairment{Loss: 50}}}
+		}
+		if _, err := Up(context.Background(), cfg); err != nil {
 			os.Stderr.WriteString(err.Error())
 			os.Exit(1)
 		}
@@ -31,11 +57,7 @@ func TestLabOutlivesItsMaker(t *testing.T) {
 	needsRoot(t)
 	name := testName("child")
 	t.Cleanup(func() { Down(name) })
-	cmd := exec.CommandContext(t.Context(), os.Args[0])
-	cmd.Env = append(os.Environ(), upInChild+"="+name)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
+	makeInChild(t, name, "")
 	l, err := Open(name)
 	if err != nil {
 		t.Fatal(err)

@@ -29,6 +29,8 @@ var controls = []struct {
 	{"arrows", "xdp-prog imports hw", src("xdp-prog/a.go", `import _ "`+module+`/hw"`), "xdp-prog imports hw"},
 	{"arrows", "hw imports the command", src("hw/a.go", `import _ "`+module+`/cmd/xsend"`), "hw imports cmd/xsend"},
 	{"arrows", "the lab imports dataplane", src("internal/lab/a.go", `import _ "`+module+`/dataplane/session"`), "internal/lab imports dataplane/session"},
+	{"arrows", "the wire imports anything", src("internal/netem/a.go", `import _ "`+module+`/internal/wire"`), "internal/netem imports internal/wire"},
+	{"arrows", "the lab has a wire", src("internal/lab/a.go", `import _ "`+module+`/internal/netem"`), ""},
 	{"arrows", "a race imports session", src("internal/race/a.go", `import _ "`+module+`/dataplane/session"`), ""},
 	{"arrows", "a package without a row", src("stray/a.go", ``), "package stray has no row"},
 	{"arrows", "its own test", src("umem/a_test.go", `import _ "`+module+`/umem"`), ""},
