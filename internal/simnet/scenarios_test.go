@@ -42,7 +42,7 @@ func (s *scenario) trial(seed uint64) Trial {
 func (s *scenario) trialWith(seed uint64, cc tcp.Congestion) Trial {
 	r := rand.New(rand.NewPCG(seed, 0x5eed))
 	t := ordinary(seed, r)
-	t.Congestion = cc
+	t.Congestion, t.Limit = cc, 3600*tcp.Second
 	s.build(&t, r)
 	// Counting everything anew takes long: after each pass with one seed in four.
 	t.Audit = []int{1, 5, 7, 11}[seed/uint64(len(tcp.Congestions()))%4]

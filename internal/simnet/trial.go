@@ -37,6 +37,7 @@ type Trial struct {
 
 	Lag         tcp.Duration // the poller comes up to so much late
 	WriterSleep tcp.Duration // the writer comes up to so much late
+	Stagger     tcp.Duration // each stream is written to so much later than the one before it
 	TCP         func(*tcp.Config)
 	Wrap        func(*World, dataplane.Port) dataplane.Port // something between poller and kernel
 	At          []Action
@@ -99,6 +100,7 @@ type Stream struct {
 	Answers  uint64   // releases
 	Sent     tcp.Time // when the peer had ACKed everything; 0 = not yet
 	closed   bool
+	startAt  tcp.Time // when it is written to
 	lingerAt tcp.Time // when the peer's FIN is no longer awaited
 	lingered bool
 	commits  []commitRecord // by cookie
@@ -246,7 +248,8 @@ func (r *Run) openStreams() error {
 		if err != nil {
 			return err
 		}
-		r.Streams = append(r.Streams, &Stream{Stream: s, Pattern: pattern(port), iss: cfg.ISS, lingerAt: tcp.Never})
+		r.Streams = append(r.Streams, &Stream{Stream: s, Pattern: pattern(port), iss: cfg.ISS,
+			startAt: r.World.Now() + tcp.Time(i)*r.Stagger, lingerAt: tcp.Never})
 	}
 	return nil
 }

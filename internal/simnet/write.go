@@ -45,6 +45,10 @@ func (r *Run) write(now tcp.Time) int {
 	r.wakeAt = tcp.Never
 	n := r.writer.Poll()
 	for _, s := range r.Streams {
+		if now < s.startAt {
+			r.wakeAt = min(r.wakeAt, s.startAt)
+			continue
+		}
 		n += r.fill(s) + r.linger(now, s)
 		if s.Sent == 0 && s.SendClosed() {
 			s.Sent = now
