@@ -7,7 +7,7 @@ TMP     := $(or $(TMPDIR),/tmp)
 
 export FILE # through the environment: a name may hold anything
 
-.PHONY: all build demo test check generate mutants bench soak golden hash-arm64 vm-smoke clean
+.PHONY: all build demo test check generate mutants scripts bench soak golden hash-arm64 vm-smoke clean
 
 all: build
 
@@ -43,6 +43,10 @@ generate:
 # Changes the code in one place at a time and asks the tests whether they see it. Goes on where it was interrupted.
 mutants:
 	$(GO) run ./internal/mutants $(MUTANTS)
+
+# The engine with each of some forty mistakes, and which scripts fail: writes docs/scripts.md.
+scripts:
+	$(GO) test ./tcp -run '^TestViolations' -v -count=1 -tcp.violations
 
 # Goodput of xsend, of the kernel's sendfile() and of the raw dataplane, paired in one run on veth. Root.
 bench: build

@@ -17,7 +17,7 @@ func played(t *testing.T, text string) error {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return sc.play(testRegion(t, 512))
+	return sc.play(stageRegion(t))
 }
 
 // wantError wants an error that holds every one of parts.
@@ -192,7 +192,7 @@ func TestScriptWatches(t *testing.T) {
 				t.Fatal(err)
 			}
 			sc.steps[3].act = broken(sc.steps[3].act, c.breakIt)
-			wantError(t, sc.play(testRegion(t, 512)), "x.pkt:", c.want)
+			wantError(t, sc.play(stageRegion(t)), "x.pkt:", c.want)
 		})
 	}
 }
@@ -216,7 +216,7 @@ func TestScriptSeesWrongBytes(t *testing.T) {
 		s.cfg.Resum = true
 		s.c.cfg.Resum = true
 	})
-	wantError(t, sc.play(testRegion(t, 512)), "byte 500 of the stream is wrong")
+	wantError(t, sc.play(stageRegion(t)), "byte 500 of the stream is wrong")
 }
 
 // The notation reads what it writes.

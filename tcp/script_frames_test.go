@@ -24,7 +24,7 @@ type writtenFrame struct {
 // fill puts the next bytes of the stream into b.
 func (b *frameBook) fill(bytes []byte) {
 	for k := range bytes {
-		bytes[k] = streamByte(b.written + k)
+		bytes[k] = stageByte(b.written + k)
 	}
 }
 

@@ -67,7 +67,7 @@ func (s *stage) parsePeer(word, value string) (err error) {
 func (s *stage) parseConfig(word, value string) (err error) {
 	switch word {
 	case "ipv6":
-		s.cfg.Flow = testFlow6
+		s.cfg.Flow = stageFlow6
 		return nil
 	case "frames":
 		s.frames, err = number(value, 512)

@@ -3,6 +3,8 @@ package tcp
 import (
 	"bytes"
 	"fmt"
+	"net/netip"
+	"testing"
 	stdtime "time"
 
 	"github.com/xsend/xsend/internal/wire"
@@ -26,7 +28,7 @@ type stage struct {
 	sent  int    // the highest that was sent
 
 	holding []span64 // whose transmissions the kernel keeps
-	held    []heldTx
+	held    []heldPacket
 	book    frameBook
 	hoard   []umem.Frame // taken away by starve
 }
@@ -43,14 +45,43 @@ type emission struct {
 	what notation
 }
 
+var (
+	stageFlow  = wire.FlowOf(netip.MustParseAddrPort("10.0.0.1:4000"), netip.MustParseAddrPort("10.0.0.2:80"))
+	stageFlow6 = wire.FlowOf(netip.MustParseAddrPort("[fd00::1]:4000"), netip.MustParseAddrPort("[fd00::2]:80"))
+)
+
+// stageByte is byte i of the stream.
+func stageByte(i int) byte { return byte(i*7 + i>>8) }
+
+// theRegion is mapped once: that takes longer than to play a script.
+var theRegion *umem.Region
+
+func stageRegion(t *testing.T) *umem.Region {
+	t.Helper()
+	if theRegion == nil {
+		var err error
+		if theRegion, err = umem.Map(umem.Config{Frames: 512, ChunkSize: 2048}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return theRegion
+}
+
+// heldPacket is a packet that the kernel has, and its bytes as they were handed over.
+type heldPacket struct {
+	tx    Tx
+	bytes []byte
+}
+
 const (
 	curtain   = Second // the engine's clock when a script's stands at 0
+	stageISS  = Seq(1000)
 	stageIRS  = Seq(9000)
 	stageTime = 1000 // our timestamp clock when a script's stands at 0
 )
 
 func newStage() *stage {
-	s := &stage{frames: 512, cfg: Config{Flow: testFlow, MTU: 1500, ISS: testISS, SendSlots: 256, Congestion: Reno}}
+	s := &stage{frames: 512, cfg: Config{Flow: stageFlow, MTU: 1500, ISS: stageISS, SendSlots: 256, Congestion: Reno}}
 	s.cfg.TSOffset = stageTime
 	s.cfg.TSOffset -= uint32(curtain / Millisecond)
 	s.peer = notation{flags: wire.FlagSYN | wire.FlagACK, ack: 1, win: 65535}
@@ -169,7 +200,7 @@ func (s *stage) take(tx Tx) error {
 	s.book.submitted(tx.Frame)
 	for _, h := range s.holding {
 		if e.what.from < h.to && h.from < e.what.to || h == everything {
-			s.held = append(s.held, heldTx{tx, bytes.Clone(pkt)})
+			s.held = append(s.held, heldPacket{tx, bytes.Clone(pkt)})
 			return nil
 		}
 	}
@@ -183,7 +214,7 @@ func (s *stage) checkPayload(from int, payload []byte) error {
 		return nil
 	}
 	for k, b := range payload {
-		if at := from - 1 + k; at < 0 || at >= s.book.written || b != streamByte(at) {
+		if at := from - 1 + k; at < 0 || at >= s.book.written || b != stageByte(at) {
 			return fmt.Errorf("payload of %d:%d: byte %d of the stream is wrong", from, from+len(payload), at)
 		}
 	}

@@ -13,6 +13,9 @@ import (
 	"github.com/xsend/xsend/umem"
 )
 
+// The files of scripts, script_*_test.go, need no other test's: TestViolations builds them
+// without, to be quick.
+
 const scriptDir = "testdata/scripts"
 
 // Every script of testdata/scripts is played, and says which paragraph it watches over.
@@ -35,7 +38,7 @@ func TestScripts(t *testing.T) {
 			if err := sc.checkHead(); err != nil {
 				t.Error(err)
 			}
-			if err := sc.play(testRegion(t, 512)); err != nil {
+			if err := sc.play(stageRegion(t)); err != nil {
 				t.Error(err)
 			}
 		})

@@ -147,7 +147,7 @@ func parseSequences(s string) (r span64, err error) {
 }
 
 // from is the range of sequence numbers that a held packet carries.
-func (h heldTx) from(s *stage) span64 {
+func (h heldPacket) from(s *stage) span64 {
 	var seg wire.Segment
 	if err := wire.Parse(h.bytes, true, &seg); err != nil {
 		panic(err) // it was parsed before
