@@ -23,6 +23,7 @@ func (c *Conn) Receive(now Time, seg *wire.Segment) {
 	if !c.receiveAck(now, seg) || c.state == Closed {
 		return
 	}
+	c.keepTimestamp(now, seg)
 	c.receiveText(now, seg)
 }
 
@@ -47,10 +48,17 @@ func (c *Conn) acceptable(now Time, seg *wire.Segment) bool {
 		c.challengeACK(now)
 		return false
 	}
+	return true
+}
+
+// keepTimestamp takes the timestamp to echo, and to judge by
+// (https://www.rfc-editor.org/rfc/rfc7323#section-4.3). Only behind the check of the ACK,
+// as in Linux: a blind segment that lies across rcvNxt would otherwise make PAWS refuse
+// everything that the peer sends.
+func (c *Conn) keepTimestamp(now Time, seg *wire.Segment) {
 	if c.tsOK && Seq(seg.Seq).AtMost(c.rcvNxt) {
 		c.tsRecent, c.tsStamp = seg.Options.TSVal, now
 	}
-	return true
 }
 
 // inWindow is the acceptability test of https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4. Our window is never zero.

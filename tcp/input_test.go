@@ -79,6 +79,31 @@ func TestInputPAWS(t *testing.T) {
 	h.wantState(Closed)
 }
 
+// A blind segment that lies across rcvNxt, but ACKs what was never sent or nothing at all,
+// does not move the clock by which PAWS judges: the peer would be refused ever after.
+func TestInputPAWSNotByBlindSegments(t *testing.T) {
+	for name, forge := range map[string]func(*wire.Segment){
+		"impossible ACK": func(s *wire.Segment) { s.Ack += 1 << 24 },
+		"no ACK":         func(s *wire.Segment) { s.Flags = 0 },
+		"SYN":            func(s *wire.Segment) { s.Flags |= wire.FlagSYN },
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := flightOf(t, 1, nil)
+			forged := h.segment(wire.FlagACK, mss)
+			forged.Seq -= 5
+			forged.PayloadLen = 10
+			forged.Options.TSVal += 1 << 30
+			forge(&forged)
+			h.inject(forged)
+			h.out = nil
+			h.ack(mss)
+			if st := h.c.Stats(); st.PAWS != 0 || st.BytesAcked != mss {
+				t.Errorf("%d refused, %d bytes ACKed", st.PAWS, st.BytesAcked)
+			}
+		})
+	}
+}
+
 // Timestamps wrap like sequence numbers do.
 func TestInputPAWSWraps(t *testing.T) {
 	h := established(t, func(_ *Config, h *harness) { h.peerTS = 1<<32 - 3 })
