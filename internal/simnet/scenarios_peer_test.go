@@ -20,7 +20,7 @@ var peerScenarios = []scenario{
 		sometimes(t, r, lossy)
 	}, func(s *tally) string { return missing(s.ticks, "ACK put off to the next tick") }},
 	{"ack-division", func(t *Trial, r *rand.Rand) { // a peer that wants our window to grow faster
-		t.Peer.AckParts = 2 + r.IntN(30)
+		t.Peer.AckParts = 2 + r.IntN(100)
 		sometimes(t, r, lossy)
 	}, func(s *tally) string { return missing(s.parts, "ACK of a part of a segment") }},
 	{"buffer-2k", func(t *Trial, r *rand.Rand) {
