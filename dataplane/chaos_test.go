@@ -182,10 +182,6 @@ func (w *chaos) event(n byte) {
 		}
 	case 14:
 		w.leave()
-	default:
-		for range 1 + w.byte()%8 {
-			w.pass(tcp.Microsecond)
-		}
 	case 19:
 		w.pass(tcp.Duration(1) << (w.byte() % 32))
 	case 20:
@@ -203,6 +199,10 @@ func (w *chaos) event(n byte) {
 	case 31:
 		if c := w.source(); c != nil {
 			w.p.SetMTU(w.now, c.s, 500+int(w.byte())*4)
+		}
+	default:
+		for range 1 + w.byte()%8 {
+			w.pass(tcp.Microsecond)
 		}
 	}
 }
