@@ -7,7 +7,7 @@ TMP     := $(or $(TMPDIR),/tmp)
 
 export FILE # through the environment: a name may hold anything
 
-.PHONY: all build demo test check generate mutants fuzz scripts bench soak golden hash-arm64 vm-smoke clean
+.PHONY: all build demo test check generate mutants scripts bench bench-wire soak golden hash-arm64 vm-smoke clean
 
 all: build
 
@@ -48,18 +48,6 @@ mutants:
 scripts:
 	$(GO) test ./tcp -run '^TestViolations' -v -count=1 -tcp.violations
 
-# Every fuzz target for FUZZTIME, or those whose names match FUZZ.
-FUZZTIME ?= 10s
-FUZZ     ?= .
-fuzz:
-	@for pkg in $$(grep -rl --include=*_test.go '^func Fuzz' . | xargs -n1 dirname | sort -u); do \
-		names=$$($(GO) test -list '^Fuzz' $$pkg) || { echo "$$names"; exit 1; }; \
-		for name in $$(echo "$$names" | grep -E '^Fuzz' | grep -E '$(FUZZ)'); do \
-			echo "$$pkg $$name"; \
-			$(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
-		done; \
-	done
-
 # Goodput of xsend, of the kernel's sendfile() and of the raw dataplane, paired in one run on veth. Root.
 bench: build
 	$(SUDO) $(BIN) bench
@@ -77,6 +65,12 @@ golden:
 # The traces of the simulator on another CPU, which fuses floats where amd64 does not.
 hash-arm64:
 	CGO_ENABLED=0 GOARCH=arm64 $(GO) test -exec qemu-aarch64-static -count=1 -v -run '^TestGoldenTraces$$' ./internal/simnet
+
+# xsend and the kernel's TCP over losses, RTTs and congestion controls, on the lab's wire. Root; about 80 minutes, and goes on
+# where it was interrupted. FLAGS=--coarse takes 10 minutes; FLAGS=--refine looks at weak cells more closely.
+bench-wire: build
+	$(SUDO) $(BIN) bench headroom
+	$(SUDO) $(BIN) bench wire $(if $(findstring --coarse,$(FLAGS)),,--state bin/bench-wire.jsonl) $(FLAGS)
 
 vm-smoke:
 	./vm/smoke.sh

@@ -53,7 +53,6 @@ func TestBadInput(t *testing.T) {
 		{"--user-timeout below --rto-min", []string{"--user-timeout", "100", open, path}, 2, []string{"--user-timeout 100ms", "--rto-min 200ms", "0 for none"}},
 		{"--user-timeout negative", []string{"--user-timeout", "-1", open, path}, 2, []string{"--user-timeout", "must be from 0"}},
 		{"fixed window of another control", []string{"--fixed-window", "1M", open, path}, 2, []string{"--fixed-window", "-C cubic", "-C fixed"}},
-		{"--json and --json-stream", []string{"--json", "--json-stream", open, path}, 2, []string{"--json", "--json-stream", "choose"}},
 		{"release mode", []string{"--release", "never", open, path}, 2, []string{"never", "completion"}},
 		{"binding", []string{"--binding", "dpdk", open, path}, 2, []string{"dpdk", "native"}},
 		{"source is no address", []string{"-B", "here", open, path}, 2, []string{"here", "address of this host"}},
@@ -111,6 +110,9 @@ func TestBadInputOfTheOtherCommands(t *testing.T) {
 		{"demo: file", []string{"demo", "--file", "/nonexistent"}, 2, []string{"/nonexistent", "no such file"}},
 		{"demo: directory", []string{"demo", "--file", "/"}, 2, []string{"regular file"}},
 		{"demo: MTU", []string{"demo", "--mtu", "9", "--file", "/etc/hostname"}, 2, []string{"MTU 9"}},
+		{"bench wire: rate", []string{"bench", "wire", "--rate", "300M"}, 2, []string{"300000000", "choose 1M to 200M"}},
+		{"bench wire: turns", []string{"bench", "wire", "--turns", "0"}, 2, []string{"--turns 0"}},
+		{"bench fair: rate", []string{"bench", "fair", "--rate", "300M"}, 2, []string{"300000000", "choose 1M to 200M"}},
 		{"no such command", []string{"sned"}, 2, []string{"sned", "--help"}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
