@@ -205,12 +205,18 @@ func (c *Conn) tellControl(now Time, ev *ackEvent, grow int) {
 
 // duplicate counts a duplicate ACK of a peer without SACK: one segment left the
 // network. More of them than were out when the recovery began are somebody's invention
-// (https://www.rfc-editor.org/rfc/rfc5681#section-5).
+// (https://www.rfc-editor.org/rfc/rfc5681#section-5). Where they start no recovery, two let new segments go
+// (https://www.rfc-editor.org/rfc/rfc3042#section-2); after a timeout what they are of counts as lost already.
 func (c *Conn) duplicate(ev *ackEvent) {
 	r := &c.recovery
 	most := dupThresh
-	if r.phase == phaseRecovery {
+	switch {
+	case r.phase == phaseLoss:
+		return
+	case r.phase == phaseRecovery:
 		most = r.point.Sub(c.sndUna) / c.mss
+	case c.repeated():
+		most = dupThresh - 1
 	}
 	if r.dupAcks < min(most, c.rack.flight.segments) {
 		r.dupAcks++
