@@ -7,7 +7,7 @@ TMP     := $(or $(TMPDIR),/tmp)
 
 export FILE # through the environment: a name may hold anything
 
-.PHONY: all build demo test check generate mutants scripts bench bench-wire soak golden hash-arm64 vm-smoke clean
+.PHONY: all build demo test check generate mutants fuzz scripts bench bench-wire soak golden hash-arm64 vm-smoke clean
 
 all: build
 
@@ -47,6 +47,18 @@ mutants:
 # The engine with each of some forty mistakes, and which scripts fail: writes docs/scripts.md.
 scripts:
 	$(GO) test ./tcp -run '^TestViolations' -v -count=1 -tcp.violations
+
+# Every fuzz target for FUZZTIME, or those whose names match FUZZ.
+FUZZTIME ?= 10s
+FUZZ     ?= .
+fuzz:
+	@for pkg in $$(grep -rl --include=*_test.go '^func Fuzz' . | xargs -n1 dirname | sort -u); do \
+		names=$$($(GO) test -list '^Fuzz' $$pkg) || { echo "$$names"; exit 1; }; \
+		for name in $$(echo "$$names" | grep -E '^Fuzz' | grep -E '$(FUZZ)'); do \
+			echo "$$pkg $$name"; \
+			$(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
+		done; \
+	done
 
 # Goodput of xsend, of the kernel's sendfile() and of the raw dataplane, paired in one run on veth. Root.
 bench: build

@@ -88,6 +88,7 @@ func (p *Poller) remove(s *Stream) {
 		p.directory.set(s.flow, nil)
 	}
 	p.deadlines.remove(s)
+	p.ready.remove(s)
 	p.setBudget(s, 0)
 	s.writer.lane.streams--
 	if p.lastHit == s {

@@ -12,9 +12,10 @@ func (q *readyQueue) init(streams int) { q.ring = make([]*Stream, ceilPow2(strea
 
 func (q *readyQueue) len() int { return int(q.tail - q.head) }
 
-// add queues s, unless it is queued.
+// add queues s, unless it is queued, or gone for good: a writer may speak of it even
+// then, and there are places only for as many as can be open.
 func (q *readyQueue) add(s *Stream) {
-	if s.ready {
+	if s.ready || s.bits&isHome != 0 {
 		return
 	}
 	s.ready = true
@@ -29,6 +30,15 @@ func (q *readyQueue) pop() *Stream {
 	q.head++
 	s.ready = false
 	return s
+}
+
+// remove takes s out, whose place may be needed for another.
+func (q *readyQueue) remove(s *Stream) {
+	for range q.len() {
+		if next := q.pop(); next != s {
+			q.add(next)
+		}
+	}
 }
 
 // ceilPow2 is the least power of two that is at least n.

@@ -105,3 +105,42 @@ func TestSleepAndWake(t *testing.T) {
 	}
 	g.finish()
 }
+
+// fullPort is a port whose TX ring has room only when the test says so.
+type fullPort struct {
+	*memPort
+	full bool
+}
+
+func (p *fullPort) TxRoom(n int) int {
+	if p.full {
+		return 0
+	}
+	return p.memPort.TxRoom(n)
+}
+
+// TestOverWhileNothingIsSent: streams come and go while the TX ring is full. Those that
+// are over wait for no turn: there are more of them than the queue has places.
+func TestOverWhileNothingIsSent(t *testing.T) {
+	port := &fullPort{full: true}
+	g := newRig(t, 64, func(c *Config) {
+		port.memPort = c.Port.(*memPort)
+		c.Port, c.MaxStreams = port, 4
+	})
+	w := g.writer(0)
+	for range 20 {
+		s, err := g.p.Open(g.now, w, g.config())
+		must(t, err)
+		g.step()
+		g.p.Abort(g.now, s)
+		g.step()
+		w.CloseWrite(s) // too late, and its writer could not know
+		g.step()
+	}
+	if n := g.p.ready.len(); n != 0 {
+		t.Errorf("%d streams wait for their turn, and none is left", n)
+	}
+	port.full = false
+	g.transfer(newSource(1, w, g.open(w), 100000))
+	g.finish()
+}

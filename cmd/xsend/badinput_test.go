@@ -53,6 +53,7 @@ func TestBadInput(t *testing.T) {
 		{"--user-timeout below --rto-min", []string{"--user-timeout", "100", open, path}, 2, []string{"--user-timeout 100ms", "--rto-min 200ms", "0 for none"}},
 		{"--user-timeout negative", []string{"--user-timeout", "-1", open, path}, 2, []string{"--user-timeout", "must be from 0"}},
 		{"fixed window of another control", []string{"--fixed-window", "1M", open, path}, 2, []string{"--fixed-window", "-C cubic", "-C fixed"}},
+		{"--json and --json-stream", []string{"--json", "--json-stream", open, path}, 2, []string{"--json", "--json-stream", "choose"}},
 		{"release mode", []string{"--release", "never", open, path}, 2, []string{"never", "completion"}},
 		{"binding", []string{"--binding", "dpdk", open, path}, 2, []string{"dpdk", "native"}},
 		{"source is no address", []string{"-B", "here", open, path}, 2, []string{"here", "address of this host"}},

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -18,6 +20,8 @@ type sendFlags struct {
 	source   string
 	interval time.Duration
 	asJSON   bool
+	asStream bool
+	verbose  bool
 }
 
 func newSend(std stdio) *cobra.Command {
@@ -39,11 +43,12 @@ The first SIGINT or SIGTERM stops reading, closes the connection behind what was
 --linger; the second one resets it.
 
 Exit codes: 0 all was ACKed and every frame is back; 1 started and failed; 2 not started; 3 bytes were sent with a
---release that is wrong on purpose; 130, 143 ended by SIGINT, SIGTERM.`,
+--release that is wrong on purpose; 130, 143 ended by SIGINT, SIGTERM; 141 nobody read the output to its end.`,
 		Example: `  xsend send 192.0.2.7:9000 big.iso
   xsend send --hash [2001:db8::7]:9000 big.iso
   tar c dir | xsend send receiver.example:9000 -
   xsend send --pattern -t 30 -P 4 --json 192.0.2.7:9000
+  xsend send --json-stream 192.0.2.7:9000 big.iso | jq -c 'select(.event == "interval").data.sum'
   xsend send --pattern -n 1G --release submit --rewrite 10.77.0.2:9000    see what the wrong way does`,
 		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, std, args) },
@@ -106,7 +111,9 @@ func (f *sendFlags) outputFlags(flags *pflag.FlagSet) {
 	flags.VarP(timeValue(&f.interval, time.Second), "interval", "i", "time between two lines of progress, in seconds or as a duration; 0: none")
 	flags.VarP(timeValue(&f.cfg.Omit, time.Second), "omit", "O", "leave the first seconds out of the rates")
 	flags.StringVar(&f.cfg.Title, "title", "", "put this in front of each line, and into the JSON")
+	flags.BoolVarP(&f.verbose, "verbose", "V", false, "print what else TCP knows below each line of progress, as ss -ti spells it")
 	flags.BoolVar(&f.asJSON, "json", false, "print one JSON object at the end")
+	flags.BoolVar(&f.asStream, "json-stream", false, "print a JSON object on a line of its own for the start, each interval and the end, as iperf3 does")
 }
 
 func (f *sendFlags) run(cmd *cobra.Command, std stdio, args []string) error {
@@ -115,8 +122,9 @@ func (f *sendFlags) run(cmd *cobra.Command, std stdio, args []string) error {
 	}
 	in, release := catch(cmd.Context())
 	defer release()
-	show := newShow(std, f, cmd.Flags().Changed("interval"))
-	f.cfg.Warn, f.cfg.OnBegin, f.cfg.OnSample, f.cfg.OnStream = show.warn, show.begin, show.sample, show.stream
+	signal.Ignore(syscall.SIGPIPE) // whoever stops reading is met where it is written
+	show := newShow(std, f, cmd.Flags().Changed("interval"), in.unread)
+	f.cfg.Warn, f.cfg.OnBegin, f.cfg.OnStream, f.cfg.OnStart, f.cfg.OnSample = show.warn, show.begin, show.stream, show.start, show.sample
 	if f.cfg.Release != "ack" {
 		show.warn(wrongMode(f.cfg.Release, f.cfg.Rewrite))
 	}
@@ -125,10 +133,7 @@ func (f *sendFlags) run(cmd *cobra.Command, std stdio, args []string) error {
 		report.Signal(int(n))
 	}
 	show.end()
-	if err := show.report(&report); err != nil {
-		return failed(err)
-	}
-	return sendVerdict(&report)
+	return sendVerdict(&report, show.report(&report))
 }
 
 // config completes transfer.Config with arguments and with the flags that need a conversion.
@@ -156,7 +161,10 @@ func (f *sendFlags) config(cmd *cobra.Command, std stdio, args []string) (err er
 			return fmt.Errorf("-B %s: give an address of this host: %w", f.source, err)
 		}
 	}
-	f.cfg.Interval = f.interval
+	if f.asJSON && f.asStream {
+		return errors.New("both --json and --json-stream: choose one object at the end, or one for each event")
+	}
+	f.cfg.Interval, f.cfg.Discard = f.interval, !f.asJSON
 	f.cfg.Parameters = map[string]string{}
 	cmd.Flags().VisitAll(func(flag *pflag.Flag) {
 		if flag.Name != "help" {
@@ -183,10 +191,18 @@ func wrongMode(release string, rewrite bool) string {
 	return s + "; exit code 3"
 }
 
-// sendVerdict turns the report's exit code into the program's.
-func sendVerdict(r *transfer.Report) error {
-	if r.ExitCode == 0 {
+// sendVerdict turns the report's exit code into the program's. unprinted is why the report couldn't be printed.
+func sendVerdict(r *transfer.Report, unprinted error) error {
+	code := r.ExitCode
+	switch {
+	case code != 0 || unprinted == nil:
+	case errors.Is(unprinted, syscall.EPIPE):
+		code = exitSignal + int(syscall.SIGPIPE)
+	default:
+		code = exitFailed
+	}
+	if code == 0 {
 		return nil
 	}
-	return &exitError{code: r.ExitCode, err: r.Err}
+	return &exitError{code: code, err: errors.Join(r.Err, unprinted)}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"strings"
 	"sync"
@@ -18,12 +19,15 @@ import (
 const redraw = 100 * time.Millisecond
 
 // show prints what "xsend send" does: progress and remarks to standard error, the result to standard output.
-// On a terminal progress is a bar, elsewhere it is a line per interval.
+// On a terminal progress is a bar, elsewhere it is a line per connection and interval.
 type show struct {
 	std    stdio
 	title  string
 	asJSON bool
+	events *events // nil without --json-stream
 	lines  bool
+	detail bool
+	head   bool // the head of the table is printed; the sampler's
 
 	mu   sync.Mutex
 	draw bool                     // a bar
@@ -32,15 +36,18 @@ type show struct {
 	done sync.WaitGroup
 }
 
-// newShow decides between bar and lines: an interval that was asked for means lines.
-func newShow(std stdio, f *sendFlags, asked bool) *show {
-	s := &show{std: std, asJSON: f.asJSON, quit: make(chan struct{})}
+// newShow decides between bar and lines: an interval or details that were asked for mean lines. unread is told when
+// nobody reads the events any more.
+func newShow(std stdio, f *sendFlags, asked bool, unread func(error)) *show {
+	s := &show{std: std, asJSON: f.asJSON, detail: f.verbose, quit: make(chan struct{})}
 	if f.cfg.Title != "" {
 		s.title = f.cfg.Title + ":  "
 	}
 	switch {
+	case f.asStream:
+		s.events = &events{out: std.out, unread: unread, title: f.cfg.Title}
 	case f.asJSON:
-	case asked || !isTerminal(std.err):
+	case asked || f.verbose || !isTerminal(std.err):
 		s.lines = true
 	default:
 		f.cfg.Interval = 0
@@ -116,35 +123,49 @@ func (s *show) stream(c transfer.Connected) {
 	if !s.lines {
 		return
 	}
-	s.print(fmt.Sprintf("[%3d] %s connected to %s, MSS %d", c.ID, c.Local, c.Remote, c.MSS))
+	local, remote := net.JoinHostPort(c.LocalHost, fmt.Sprint(c.LocalPort)), net.JoinHostPort(c.RemoteHost, fmt.Sprint(c.RemotePort))
+	s.print(fmt.Sprintf("[%3d] %s connected to %s, MSS %d", c.ID, local, remote, c.MSS))
+}
+
+func (s *show) start(st transfer.Start) {
+	if s.events != nil {
+		s.events.start(st)
+	}
 }
 
 func (s *show) sample(i transfer.Interval) {
-	if !s.lines {
-		return
+	switch {
+	case s.events != nil:
+		s.events.interval(i)
+	case s.lines:
+		if !s.head {
+			s.head = true
+			s.print(rowHead)
+		}
+		s.print(rows(&i, s.detail)...)
 	}
-	omitted := ""
-	if i.Omitted {
-		omitted = "  (omitted)"
-	}
-	s.print(fmt.Sprintf("%6.2f-%-6.2f s  %10s  %12s  %d retransmits%s", i.Start, i.End, units.Bytes(i.Bytes), units.BitRate(i.BitsPerSecond), i.Retransmits, omitted))
 }
 
-func (s *show) print(line string) {
+func (s *show) print(lines ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	fmt.Fprintf(s.std.err, "%s%s\n", s.title, line)
+	for _, line := range lines {
+		fmt.Fprintf(s.std.err, "%s%s\n", s.title, line)
+	}
 }
 
-// report prints the result: an object, or a few lines for people.
+// report prints the result: an event or an object, or a few lines for people.
 func (s *show) report(r *transfer.Report) error {
+	if s.events != nil {
+		return s.events.end(r)
+	}
 	if s.asJSON {
 		return printJSON(s.std.out, r)
 	}
 	var b strings.Builder
 	for i := range r.Streams {
 		if st := &r.Streams[i]; st.Local != "" { // it did connect
-			streamLine(&b, st, len(r.Streams) > 1)
+			streamLine(&b, st, len(r.Streams) > 1, s.detail)
 		}
 	}
 	if b.Len() == 0 {
@@ -159,7 +180,7 @@ func (s *show) report(r *transfer.Report) error {
 	return err
 }
 
-func streamLine(b *strings.Builder, st *transfer.StreamReport, hashes bool) {
+func streamLine(b *strings.Builder, st *transfer.StreamReport, hashes, detail bool) {
 	fmt.Fprintf(b, "[%3d] %s  %d bytes in %.2f s, %s, %d segments, %d retransmits, rtt %.2f ms", st.ID, st.Remote,
 		st.Bytes, st.Seconds, units.BitRate(st.BitsPerSecond), st.Segments, st.Retransmits, st.RTT/1000)
 	if st.Error != "" {
@@ -169,6 +190,9 @@ func streamLine(b *strings.Builder, st *transfer.StreamReport, hashes bool) {
 		fmt.Fprintf(b, "  sha256 %s", st.SHA256)
 	}
 	b.WriteByte('\n')
+	if detail {
+		fmt.Fprintf(b, "      %s%s\n", moment(&st.Moment), losses(&st.Losses))
+	}
 }
 
 func sumLines(b *strings.Builder, r *transfer.Report) {

@@ -14,7 +14,8 @@ import (
 // asks politely, the second one at once.
 type interruption struct {
 	polite, atOnce context.Context
-	first          atomic.Int32 // number of the first signal; 0 without one
+	first          atomic.Int32            // number of the first signal; 0 without one
+	end            context.CancelCauseFunc // polite's
 }
 
 // errInterrupted is the cause of both contexts' end.
@@ -24,7 +25,7 @@ var errInterrupted = errors.New("interrupted")
 func catch(ctx context.Context) (*interruption, func()) {
 	polite, endPolite := context.WithCancelCause(ctx)
 	atOnce, endAtOnce := context.WithCancelCause(ctx)
-	in := &interruption{polite: polite, atOnce: atOnce}
+	in := &interruption{polite: polite, atOnce: atOnce, end: endPolite}
 	signals := make(chan os.Signal, 4)
 	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
 		if !signal.Ignored(s) { // nohup means it
@@ -52,6 +53,13 @@ func catch(ctx context.Context) (*interruption, func()) {
 		endPolite(nil)
 		endAtOnce(nil)
 	}
+}
+
+// unread asks politely where nobody reads any more what the program prints. SIGPIPE is for that, but would end it at
+// once and leave the peer waiting.
+func (in *interruption) unread(err error) {
+	in.first.CompareAndSwap(0, int32(syscall.SIGPIPE))
+	in.end(fmt.Errorf("%w: %w", errInterrupted, err))
 }
 
 // code is the exit code that the first signal asks for, 0 without one.

@@ -1,6 +1,7 @@
 package asavie
 
 import (
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -52,4 +53,16 @@ func TestErrnoIn(t *testing.T) {
 			t.Errorf("%q: %v, want %v", text, got, want)
 		}
 	}
+}
+
+// FuzzErrnoIn: the number is of an error whose words are there.
+func FuzzErrnoIn(f *testing.F) {
+	f.Add("syscall.Bind SockaddrXDP failed: device or resource busy\nmunmap a ring: bad")
+	f.Add(": errno 41") // a number without words
+	f.Add("\n: operation not permitted")
+	f.Fuzz(func(t *testing.T, text string) {
+		if errno := errnoIn(text); errno != 0 && !strings.Contains(text, errno.Error()) {
+			t.Errorf("%q: %v", text, errno)
+		}
+	})
 }

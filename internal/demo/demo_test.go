@@ -3,6 +3,8 @@ package demo
 import (
 	"errors"
 	"os"
+	"strconv"
+	"strings"
 	"testing"
 )
 
@@ -25,6 +27,20 @@ func TestTCPCounter(t *testing.T) {
 	if _, err := tcpCounter(string(text), "OutSegs"); err != nil {
 		t.Error(err)
 	}
+}
+
+// FuzzTCPCounter: whatever stands in the file, a counter is the number below its name.
+func FuzzTCPCounter(f *testing.F) {
+	f.Add("Tcp: RtoAlgorithm OutSegs OutRsts\nTcp: 1 42 7\n", "OutSegs")
+	f.Add("Tcp: a a\nTcp: 1", "a")
+	f.Add("Tcp:\nTcp:\n", "Tcp:")
+	f.Add("Ip: 1\n\nTcp: x\nTcp: -9223372036854775809\n", "x")
+	f.Fuzz(func(t *testing.T, snmp, name string) {
+		n, err := tcpCounter(snmp, name)
+		if err == nil && !(strings.Contains(snmp, name) && strings.Contains(snmp, strings.TrimPrefix(strconv.FormatInt(n, 10), "-"))) {
+			t.Errorf("%s: %d, which is not in %q", name, n, snmp)
+		}
+	})
 }
 
 func TestProof(t *testing.T) {

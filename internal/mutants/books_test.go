@@ -95,6 +95,20 @@ func TestParseReasons(t *testing.T) {
 	}
 }
 
+// FuzzParseReasons: every survivor that is read has a reason.
+func FuzzParseReasons(f *testing.F) {
+	f.Add("# people\na «x»\nb\n\tthe same,\n\tbecause\n\nc\n  other\n")
+	f.Add("\xa0a\n\x85\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		reasons, err := parseReasons(text)
+		for name, reason := range reasons {
+			if err == nil && (name == "" || reason == "") {
+				t.Errorf("%q: %q has the reason %q", text, name, reason)
+			}
+		}
+	})
+}
+
 // judged is a report over mutants of one file: killed, survived or not tried.
 func judged(verdicts string, reasons ...string) *report {
 	r := &report{reasons: map[string]string{}, whole: true}
@@ -183,7 +197,7 @@ func TestForEver(t *testing.T) {
 }
 
 func TestLimits(t *testing.T) {
-	b := bench{root: "."}
+	b := bench{root: ".", idle: 2 * time.Second}
 	for chosen, want := range []string{"", byTime, byTime, "fatal error", "TestForEver"} {
 		o, err := b.try(t.Context(), os.Args[0], suite{".", []string{"-test.run=^TestForEver$"}}, chosen, 100*time.Millisecond)
 		if err != nil || o.passed != (chosen == 0) || o.by != want {

@@ -38,7 +38,7 @@ func try(ctx context.Context, o options, chosen []*mutant, known *verdicts, prog
 		return err
 	}
 	defer os.RemoveAll(scratch)
-	c := &court{bench: bench{root: o.root, scratch: scratch}, jobs: max(o.jobs, 1), known: known, progress: progress}
+	c := &court{bench: bench{root: o.root, scratch: scratch, idle: idleMost}, jobs: max(o.jobs, 1), known: known, progress: progress}
 	return each(open, func(m *mutant) any { return m.target }, func(open []*mutant) error {
 		b, err := c.open(ctx, open[0].target)
 		if err != nil {

@@ -79,7 +79,7 @@ func (s *source) declaration(d *ast.GenDecl) {
 
 // funcName is "Step" or "Poller.Step".
 func funcName(d *ast.FuncDecl) string {
-	if d.Recv == nil {
+	if d.Recv.NumFields() == 0 {
 		return d.Name.Name
 	}
 	t := d.Recv.List[0].Type

@@ -269,17 +269,16 @@ func (s *source) results(t *ast.FuncType) (list []string) {
 // zeroes returns the zero value in place of each result in turn. What was to be
 // returned is still evaluated.
 func (s *source) zeroes(n *ast.ReturnStmt, results []string) {
-	if len(n.Results) == 0 {
-		return
-	}
-	if len(n.Results) < len(results) { // return f()
+	if len(n.Results) == 1 && len(results) > 1 { // return f()
 		var zero []string
 		for _, t := range results {
 			zero = append(zero, zeroOf(t))
 		}
 		all := strings.Join(zero, ", ")
 		s.show(n.Pos(), n.End(), fmt.Sprintf("%s; return %s", s.discard(n.Results, len(results)), all), "return "+all)
-		return
+	}
+	if len(n.Results) != len(results) {
+		return // named results, or what does not compile
 	}
 	for i, e := range n.Results {
 		zero := zeroOf(results[i])

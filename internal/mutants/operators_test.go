@@ -116,3 +116,23 @@ func TestEachParses(t *testing.T) {
 		}
 	}
 }
+
+// FuzzMutate: mutants of any file have names of their own and change what they say.
+func FuzzMutate(f *testing.F) {
+	f.Add(specimen)
+	f.Add("package p\nfunc f() (a, b int) { return g() }\nvar v = func() int { return 1 }()")
+	f.Add("package p\nfunc f() { switch { case a: default: x <- 1; go f() } }")
+	f.Fuzz(func(t *testing.T, text string) {
+		made, err := mutate("p.go", []byte(text))
+		if err != nil {
+			return
+		}
+		seen := map[string]bool{}
+		for _, m := range made {
+			if seen[m.name] || m.from > m.to || string(m.apply([]byte(text))) == text {
+				t.Errorf("%q: %+v", text, m)
+			}
+			seen[m.name] = true
+		}
+	})
+}

@@ -19,13 +19,14 @@ import (
 )
 
 // What a suite may need of the CPU as the code stands, and what a mutant may need: a
-// multiple of it, and a few seconds for a machine that does other things. Whoever needs
-// more goes on for ever, and is killed in both senses.
+// multiple of it, or a few seconds. Whoever needs more goes on for ever, and is killed in
+// both senses.
 const (
 	suiteMost   = 3 * time.Second
 	cpuMultiple = 3
 	cpuLeast    = 2 * time.Second
-	waitMost    = 10      // times that CPU: for one that waits and needs none
+	idleMost    = 15 * time.Second // without any CPU: it waits for what will never be
+	wallMost    = 10 * time.Minute
 	memoryMost  = 8 << 30 // bytes of address space
 )
 
@@ -33,6 +34,7 @@ const (
 type bench struct {
 	root    string
 	scratch string // a directory for what is compiled
+	idle    time.Duration
 }
 
 // errNotCompiling is of a mutant.
@@ -74,7 +76,7 @@ type outcome struct {
 
 // try runs a test binary within limits, as the mutant that is chosen; 0 is none.
 func (b *bench) try(ctx context.Context, binary string, s suite, chosen int, cpu time.Duration) (outcome, error) {
-	wall, cancel := context.WithTimeout(ctx, waitMost*cpu)
+	wall, cancel := context.WithTimeout(ctx, wallMost)
 	defer cancel()
 	var out bytes.Buffer
 	cmd := exec.CommandContext(wall, binary, append([]string{"-test.failfast"}, s.args...)...)
@@ -90,6 +92,7 @@ func (b *bench) try(ctx context.Context, binary string, s suite, chosen int, cpu
 		_ = cmd.Cancel()
 		return outcome{}, errors.Join(err, cmd.Wait())
 	}
+	go watch(wall, cancel, cmd.Process.Pid, b.idle)
 	err := cmd.Wait()
 	if ctx.Err() != nil {
 		return outcome{}, context.Cause(ctx)
@@ -102,6 +105,43 @@ func (b *bench) try(ctx context.Context, binary string, s suite, chosen int, cpu
 		o.by = killer(o.output)
 	}
 	return o, nil
+}
+
+// watch ends a process that uses no CPU any more. On a machine that is busy with other
+// things time alone says nothing.
+func watch(ctx context.Context, end func(), pid int, most time.Duration) {
+	tick := time.NewTicker(most / 10)
+	defer tick.Stop()
+	used, idle := -1, 0
+	for idle < 10 {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if now := ticksOf(pid); now != used {
+			used, idle = now, 0
+		} else {
+			idle++
+		}
+	}
+	end()
+}
+
+// ticksOf is the CPU that a process has used, in ticks of the clock.
+func ticksOf(pid int) int {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return -1
+	}
+	_, rest, _ := strings.Cut(string(text), ") ") // a name may hold blanks
+	fields := strings.Fields(rest)
+	if len(fields) < 13 {
+		return -1
+	}
+	user, _ := strconv.Atoi(fields[11])
+	system, _ := strconv.Atoi(fields[12])
+	return user + system
 }
 
 // limit bounds a process that just began; one that is over already needs no limits.

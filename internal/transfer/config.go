@@ -47,6 +47,7 @@ type Config struct {
 	ConnectTimeout time.Duration // 0 = DefaultConnectTimeout
 	Linger         time.Duration // how long to drain after an interruption, and to await the peer's FIN; 0 = not at all
 	Interval       time.Duration // between two samples; 0 = none
+	Discard        bool          // samples are for OnSample only: a long run needs no memory for them
 	Omit           time.Duration // start of the run that the rates leave out
 
 	Interface   string
@@ -76,8 +77,9 @@ type Config struct {
 
 	Warn     func(string)    // told in a sentence what no error says; nil is silence
 	OnBegin  func(*Meter)    // called once, when the first connection stands
-	OnSample func(Interval)  // called for each sample
 	OnStream func(Connected) // called for each connection that stands
+	OnStart  func(Start)     // called once, when all connections stand or have failed, or the first sample is due; not if none stands
+	OnSample func(Interval)  // called for each sample
 }
 
 // Marker is what Config.Rewrite leaves in a frame.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand"
 	"net/netip"
+	"sync/atomic"
 	"testing"
 
 	"github.com/xsend/xsend/dataplane"
@@ -29,9 +30,11 @@ type fakeConn struct {
 	committed []dataplane.Release
 	waiting   []dataplane.Release // released, not polled
 	got       []byte              // by the peer
+	acked     atomic.Uint64       // its length
 	end       uint64
 	release   func(dataplane.Release, []byte)
 	lie       func(*dataplane.Release) // changes a release on its way
+	stats     func() tcp.Stats         // instead of its own
 
 	closed, aborted, left bool
 }
@@ -136,6 +139,7 @@ func (c *fakeConn) Wait(ctx context.Context) error {
 		if short := int(r.End) - len(c.got); short > 0 {
 			c.got = append(c.got, make([]byte, short)...)
 		}
+		c.acked.Store(uint64(len(c.got)))
 		copy(c.got[r.Start:r.End], c.memory[r.Frame])
 		c.waiting = append(c.waiting, r)
 	}
@@ -168,7 +172,10 @@ func (c *fakeConn) Err() error                           { return c.dead }
 func (c *fakeConn) LocalAddr() netip.AddrPort            { return netip.MustParseAddrPort("192.0.2.1:1234") }
 func (c *fakeConn) RemoteAddr() netip.AddrPort           { return netip.MustParseAddrPort("192.0.2.2:9000") }
 func (c *fakeConn) Stats() tcp.Stats {
-	return tcp.Stats{BytesAcked: uint64(len(c.got)), SegmentsOut: 7, Retransmits: 2, MSS: c.mss}
+	if c.stats != nil {
+		return c.stats()
+	}
+	return tcp.Stats{BytesAcked: c.acked.Load(), SegmentsOut: 7, Retransmits: 2, MSS: c.mss}
 }
 
 // fakeNet hands out connections made beforehand; nil ones refuse.

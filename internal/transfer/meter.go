@@ -4,6 +4,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/xsend/xsend/tcp"
 )
 
 // Meter tells how far a run is. Its methods may be called from any goroutine.
@@ -28,16 +30,6 @@ func (m *Meter) Released() int64 {
 	return n
 }
 
-// Interval is a part of the run. Times are in seconds since its begin.
-type Interval struct {
-	Start         float64 `json:"start"`
-	End           float64 `json:"end"`
-	Bytes         int64   `json:"bytes"` // handed back in it
-	BitsPerSecond float64 `json:"bits_per_second"`
-	Retransmits   uint64  `json:"retransmits"`
-	Omitted       bool    `json:"omitted"`
-}
-
 // sampler takes an Interval now and then, and notes where the omitted part ends.
 type sampler struct {
 	run   *run
@@ -46,10 +38,8 @@ type sampler struct {
 	done  sync.WaitGroup
 
 	started bool
-
-	last        Interval
-	lastBytes   int64
-	lastRetrans uint64
+	last    Interval
+	told    int64 // bytes in all samples so far
 
 	samples      []Interval
 	omittedBytes int64
@@ -61,11 +51,15 @@ func (s *sampler) start() {
 	s.done.Go(s.loop)
 }
 
-// stop ends the sampling with a last sample of what is left, unless that is next to nothing.
+// stop ends the sampling with a last sample of what is left, unless that is next to nothing: the samples add up to the
+// run.
 func (s *sampler) stop() {
 	close(s.quit)
 	s.done.Wait()
-	if s.run.cfg.Interval > 0 && (len(s.samples) == 0 || time.Since(s.meter.begin).Seconds()-s.last.End > 0.05) {
+	if s.run.cfg.Interval == 0 {
+		return
+	}
+	if s.told < s.meter.Released() || s.last.End == 0 || time.Since(s.meter.begin).Seconds()-s.last.End > 0.05 {
 		s.sample()
 	}
 }
@@ -94,16 +88,56 @@ func (s *sampler) loop() {
 	}
 }
 
+// sample takes an Interval. Each connection's poller is asked once.
 func (s *sampler) sample() {
-	now, bytes, retrans := time.Since(s.meter.begin).Seconds(), s.meter.Released(), s.run.retransmits()
-	i := Interval{Start: s.last.End, End: now, Bytes: bytes - s.lastBytes, Retransmits: retrans - s.lastRetrans}
-	i.BitsPerSecond = bitRate(uint64(i.Bytes), i.End-i.Start)
-	i.Omitted = i.End <= s.run.cfg.Omit.Seconds()
-	s.last, s.lastBytes, s.lastRetrans = i, bytes, retrans
-	s.samples = append(s.samples, i)
+	s.run.announce()
+	senders := s.run.standing()
+	i := Interval{Span: s.span(), Streams: make([]StreamInterval, len(senders))}
+	for n, snd := range senders { // all of them before the first poller is asked: they are of one moment
+		i.Streams[n] = StreamInterval{ID: snd.id, Socket: snd.id, Span: i.Span}
+		i.Streams[n].Bytes = snd.meter.released.Load()
+	}
+	for n, snd := range senders {
+		st := &i.Streams[n]
+		st.complete(&snd.sampled, snd.conn.Stats())
+		i.Bytes += st.Bytes
+		i.Retransmits += st.Retransmits
+	}
+	i.BitsPerSecond = bitRate(uint64(i.Bytes), i.Seconds)
+	s.last = i
+	s.told += i.Bytes
+	if !s.run.cfg.Discard {
+		s.samples = append(s.samples, i)
+	}
 	if s.run.cfg.OnSample != nil {
 		s.run.cfg.OnSample(i)
 	}
+}
+
+// span is the time since the last sample, with nothing in it yet.
+func (s *sampler) span() Span {
+	return spanOf(s.last.End, time.Since(s.meter.begin).Seconds(), s.run.cfg.Omit.Seconds())
+}
+
+// spanOf is omitted if most of it is: a sample that is due when the omitted part ends is a little late.
+func spanOf(start, end, omit float64) Span {
+	return Span{Start: start, End: end, Seconds: end - start, Omitted: start+end < 2*omit, Sender: true}
+}
+
+// sampled is what the last sample of a stream found; it belongs to the sampler.
+type sampled struct {
+	bytes       int64
+	retransmits uint64
+	losses      Losses
+}
+
+// complete makes an interval's figures of those since the connection stood.
+func (i *StreamInterval) complete(last *sampled, st tcp.Stats) {
+	now := sampled{bytes: i.Bytes, retransmits: st.Retransmits, losses: lossesOf(&st)}
+	i.Bytes, i.Retransmits, i.Losses = now.bytes-last.bytes, now.retransmits-last.retransmits, now.losses.since(last.losses)
+	i.BitsPerSecond = bitRate(uint64(i.Bytes), i.Seconds)
+	i.Moment = momentOf(&st)
+	*last = now
 }
 
 // cpuTime is what the process has used of processors.

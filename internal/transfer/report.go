@@ -1,7 +1,6 @@
 package transfer
 
 import (
-	"math"
 	"net/netip"
 	"time"
 
@@ -81,6 +80,18 @@ type Start struct {
 	Remote     netip.AddrPort    `json:"remote"`
 	Source     string            `json:"source"` // file, standard input or pattern
 	Parameters map[string]string `json:"parameters"`
+	Connected  []Connected       `json:"connected"` // in order of ID
+}
+
+// Connected is a connection that stands.
+type Connected struct {
+	ID         int    `json:"id"`     // from 1
+	Socket     int    `json:"socket"` // the same, by iperf3's name
+	LocalHost  string `json:"local_host"`
+	LocalPort  uint16 `json:"local_port"`
+	RemoteHost string `json:"remote_host"`
+	RemotePort uint16 `json:"remote_port"`
+	MSS        int    `json:"mss"` // bytes
 }
 
 // CPU is the process's use of processors in percent of one, as iperf3 counts it.
@@ -152,27 +163,13 @@ type StreamReport struct {
 	HoldMean      float64 `json:"hold_mean_us"` // from a frame's submission to its release
 	HoldMax       float64 `json:"hold_max_us"`
 
-	Segments    uint64  `json:"segments"`
-	Retransmits uint64  `json:"retransmits"`
-	Held        uint64  `json:"retransmits_held"` // put off because the kernel held the last transmission
-	Lost        uint64  `json:"lost"`
-	Recoveries  uint64  `json:"recoveries"`
-	Timeouts    uint64  `json:"timeouts"`
-	Probes      uint64  `json:"probes"` // of a zero window
-	Splits      uint64  `json:"splits"` // tails copied because they can't be sent in place
-	Reneged     uint64  `json:"reneged"`
-	DSACKs      uint64  `json:"dsacks"`
-	MSS         int     `json:"mss"`
-	Cwnd        int     `json:"snd_cwnd"` // bytes
-	Ssthresh    int     `json:"ssthresh"` // bytes; 0: not limited yet
-	SendWindow  int     `json:"snd_wnd"`  // the peer's, bytes
-	PathMTU     int     `json:"pmtu"`     // learnt from ICMP; 0: never
-	RTT         float64 `json:"rtt"`
-	RTTVar      float64 `json:"rttvar"`
-	MinRTT      float64 `json:"min_rtt"`
-	RTO         float64 `json:"rto"`
-	Congestion  string  `json:"congestion"`
-	State       string  `json:"state"`
+	Segments    uint64 `json:"segments"`
+	Retransmits uint64 `json:"retransmits"`
+	Losses
+	Probes  uint64 `json:"probes"` // of a zero window
+	Splits  uint64 `json:"splits"` // tails copied because they can't be sent in place
+	Reneged uint64 `json:"reneged"`
+	Moment
 
 	SHA256 string `json:"sha256,omitempty"`
 	Error  string `json:"error,omitempty"`
@@ -182,17 +179,19 @@ type StreamReport struct {
 
 // tcpStats takes over what the engine counted.
 func (r *StreamReport) tcpStats(st tcp.Stats) {
-	us := func(d tcp.Duration) float64 { return float64(d) / float64(tcp.Microsecond) }
 	r.Bytes, r.BytesReceived = st.BytesAcked, st.BytesReceived
-	r.Segments, r.Retransmits, r.Held = st.SegmentsOut, st.Retransmits, st.RetransmitsHeld
-	r.Lost, r.Recoveries, r.Timeouts = st.Lost, st.Recoveries, st.Timeouts
-	r.Probes, r.Splits, r.Reneged, r.DSACKs = st.Probes, st.Splits, st.Reneged, st.DSACKs
-	r.MSS, r.Cwnd, r.Ssthresh, r.SendWindow, r.PathMTU = st.MSS, st.Cwnd, st.Ssthresh, st.SendWindow, st.PathMTU
-	r.RTT, r.RTTVar, r.MinRTT, r.RTO = us(st.SRTT), us(st.RTTVar), us(st.MinRTT), us(st.RTO)
-	if st.Ssthresh == math.MaxInt {
-		r.Ssthresh = 0
+	r.Segments, r.Retransmits = st.SegmentsOut, st.Retransmits
+	r.Probes, r.Splits, r.Reneged = st.Probes, st.Splits, st.Reneged
+	r.Losses, r.Moment = lossesOf(&st), momentOf(&st)
+}
+
+// Sum is the run as one Span, without what was omitted.
+func (r *Report) Sum() Span {
+	omitted := min(r.Bytes, r.OmittedBytes)
+	return Span{
+		Start: r.OmittedSeconds, End: r.Seconds, Seconds: r.Seconds - r.OmittedSeconds, Bytes: int64(r.Bytes - omitted),
+		BitsPerSecond: r.BitsPerSecond, Retransmits: r.Retransmits, Sender: true,
 	}
-	r.Congestion, r.State = string(st.Congestion), st.State.String()
 }
 
 // tallied takes over what the pump counted.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -36,14 +37,16 @@ type run struct {
 	capture *pcap.Writer
 	senders []*sender
 
-	once    sync.Once
+	once    sync.Once // the first connection stands
+	told    sync.Once // OnStart
 	meter   *Meter
 	sampler *sampler
 	cpu     cpuTime
 
-	mu    sync.Mutex
-	conns []connection // those that stand, or stood
-	end   time.Time    // of the last stream so far
+	mu     sync.Mutex
+	stood  []*sender // those that are connected, or were, in order of their numbers
+	trying int       // those that are not decided
+	end    time.Time // of the last stream so far
 
 	report Report
 }
@@ -61,7 +64,7 @@ func start(stop, cut context.Context, cfg Config, w world) *run {
 	r.report = Report{
 		Schema: Schema, Version: cfg.Version, Title: cfg.Title, Release: cfg.Release, Checksum: "sw", SG: "off",
 		Streams: []StreamReport{}, Intervals: []Interval{},
-		Start: Start{Time: time.Now(), Kernel: kernelRelease(), Target: cfg.Target, Parameters: cfg.Parameters},
+		Start: Start{Time: time.Now(), Kernel: kernelRelease(), Target: cfg.Target, Parameters: cfg.Parameters, Connected: []Connected{}},
 	}
 	if cfg.Release == "" {
 		r.report.Release = dataplane.ReleaseAck.String()
@@ -153,7 +156,7 @@ func (r *run) transfer() error {
 		s := &sender{run: r, id: i + 1, dial: r.cfg.dialConfig(r.remote, i), source: r.newSource}
 		r.senders = append(r.senders, s)
 	}
-	r.meter.senders = r.senders
+	r.meter.senders, r.trying = r.senders, len(r.senders)
 	r.sampler = &sampler{run: r, meter: r.meter, quit: make(chan struct{})}
 	r.each((*sender).send)
 	if r.sampler.started {
@@ -177,7 +180,8 @@ func (r *run) each(do func(*sender)) {
 // began notes that a connection stands; the first one starts the clock.
 func (r *run) began(s *sender) {
 	r.mu.Lock()
-	r.conns = append(r.conns, s.conn)
+	r.stood = append(r.stood, s)
+	slices.SortFunc(r.stood, func(a, b *sender) int { return a.id - b.id })
 	r.mu.Unlock()
 	r.once.Do(func() {
 		r.meter.begin, r.cpu = time.Now(), readCPU()
@@ -187,8 +191,46 @@ func (r *run) began(s *sender) {
 		}
 	})
 	if r.cfg.OnStream != nil {
-		r.cfg.OnStream(Connected{ID: s.id, Local: s.report.Local, Remote: s.report.Remote, MSS: s.conn.Stats().MSS})
+		r.cfg.OnStream(s.connected)
 	}
+}
+
+// decided notes that one connection more stands or won't; the last one is the start.
+func (r *run) decided() {
+	r.mu.Lock()
+	r.trying--
+	all := r.trying == 0 && len(r.stood) > 0
+	r.mu.Unlock()
+	if all {
+		r.announce()
+	}
+}
+
+// announce tells of the start once, at the latest before the first sample: some connection may still be trying then.
+func (r *run) announce() {
+	r.told.Do(func() {
+		if r.cfg.OnStart == nil {
+			return
+		}
+		start := r.report.Start
+		start.Connected = r.connected()
+		r.cfg.OnStart(start)
+	})
+}
+
+// standing are the senders whose connections stand, or stood.
+func (r *run) standing() []*sender {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.stood)
+}
+
+func (r *run) connected() []Connected {
+	all := []Connected{}
+	for _, s := range r.standing() {
+		all = append(all, s.connected)
+	}
+	return all
 }
 
 // ended notes that a stream has ended.
@@ -196,18 +238,6 @@ func (r *run) ended(at time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.end = at
-}
-
-// retransmits is the sum over all connections up to now.
-func (r *run) retransmits() uint64 {
-	r.mu.Lock()
-	conns := r.conns // only ever appended to
-	r.mu.Unlock()
-	var n uint64
-	for _, c := range conns {
-		n += c.Stats().Retransmits
-	}
-	return n
 }
 
 // patience is how long a stream may drain: until the user loses his.

@@ -20,23 +20,19 @@ type sender struct {
 	dial   session.DialConfig
 	source func() (source, error)
 
-	meter  streamMeter
-	conn   connection // nil before it stands
-	begin  time.Time
-	report StreamReport
-}
-
-// Connected is told of a connection that stands.
-type Connected struct {
-	ID            int // from 1
-	Local, Remote string
-	MSS           int // bytes
+	meter     streamMeter
+	sampled   sampled
+	conn      connection // nil before it stands
+	connected Connected
+	begin     time.Time
+	report    StreamReport
 }
 
 // send runs the connection to its end; what became of it is in the report.
 func (s *sender) send() {
 	s.report.ID, s.report.Remote = s.id, s.dial.Remote.String()
 	err := s.connect()
+	s.run.decided()
 	if err == nil {
 		err = s.transmit()
 		s.conclude()
@@ -54,7 +50,12 @@ func (s *sender) connect() error {
 		return dialError(err)
 	}
 	s.conn, s.begin = conn, time.Now()
-	s.report.Local, s.report.Remote = conn.LocalAddr().String(), conn.RemoteAddr().String()
+	local, remote := conn.LocalAddr(), conn.RemoteAddr()
+	s.report.Local, s.report.Remote = local.String(), remote.String()
+	s.connected = Connected{
+		ID: s.id, Socket: s.id, LocalHost: local.Addr().String(), LocalPort: local.Port(),
+		RemoteHost: remote.Addr().String(), RemotePort: remote.Port(), MSS: conn.Stats().MSS,
+	}
 	s.run.began(s)
 	return nil
 }

@@ -52,6 +52,7 @@ func (r *run) sumUp() {
 		}
 	}
 	rep.SHA256 = commonSum(rep.Streams)
+	rep.Start.Connected = r.connected()
 	rep.Intervals = append(rep.Intervals, r.sampler.samples...)
 	if r.meter.begin.IsZero() || r.end.IsZero() {
 		return

@@ -139,3 +139,47 @@ func TestIncompleteFolders(t *testing.T) {
 		}
 	}
 }
+
+// FuzzReport: whatever a guest wrote as its report, a figure is one that is in it, and
+// all else is an error.
+func FuzzReport(f *testing.F) {
+	f.Add([]byte(`{"frames":{"leaked":0},"mode":"zerocopy"}`), "frames.leaked")
+	f.Add([]byte(`{"frames":[1]}`), "frames.0")
+	f.Add([]byte(`{"":{"":1}}`), ".")
+	f.Add([]byte(`null`), "x")
+	f.Add([]byte(`{"a":1e999}`), "a")
+	path := filepath.Join(f.TempDir(), "report.json")
+	f.Fuzz(func(t *testing.T, text []byte, name string) {
+		if err := os.WriteFile(path, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		r, err := readReport(path)
+		if err != nil {
+			return
+		}
+		_, notNumber := r.number(name)
+		_, notText := r.text(name)
+		if notNumber == nil && notText == nil {
+			t.Errorf("%s is a number and a text", name)
+		}
+		if _, err := r.value(name); err != nil && (notNumber == nil || notText == nil) {
+			t.Errorf("%s is missing and has a value", name)
+		}
+	})
+}
+
+// FuzzRuns: whatever the list of runs says, there is at least one run, or an error.
+func FuzzRuns(f *testing.F) {
+	f.Add([]byte("one 5201 intact\n"))
+	f.Add([]byte("one 65536 intact\n\n"))
+	f.Add([]byte("../one 1 broken\n"))
+	path := filepath.Join(f.TempDir(), "runs")
+	f.Fuzz(func(t *testing.T, text []byte) {
+		if err := os.WriteFile(path, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if runs, err := load(filepath.Dir(path)); err == nil && len(runs) == 0 {
+			t.Error("nothing to judge, and no error")
+		}
+	})
+}
