@@ -68,7 +68,8 @@ bench: build
 FIRST ?= 1
 SEEDS ?= 10000
 soak:
-	$(GO) test ./internal/simnet -run '^TestSoak' -v -count=1 -timeout 0 -simnet.soak -simnet.first $(FIRST) -simnet.seeds $(SEEDS)
+	$(GO) test ./internal/simnet -run '^(TestBlindAttacker|TestSoak)$$' -v -count=1 -timeout 0 \
+		-simnet.soak -simnet.forged 1000000 -simnet.first $(FIRST) -simnet.seeds $(SEEDS)
 
 # What a commit that means to change what is sent when writes anew: traces and goodput.
 golden:

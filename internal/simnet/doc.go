@@ -8,6 +8,10 @@
 // never legal, stream bytes that are not what the writer promised. It refuses to be
 // kind: what a kernel, a NIC or a path may do, it does when its seed says so.
 //
+// Its tests are scenarios (kinds of trouble, which the seed makes particular), each with
+// a proof that the trouble happened; endings; controls, which release frames wrongly and must
+// be found; an attacker; two flows that share; and golden files of traces and goodput.
+//
 // Everything comes from one seed: the same seed gives the same events in the same
 // order, which World.Hash proves. No goroutines, no clocks, no sockets. A World and
 // everything made with it belong to one goroutine.

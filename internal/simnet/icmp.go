@@ -22,22 +22,31 @@ func ipAt(frame []byte) int {
 }
 
 // TooBig is a router's answer to a frame that its next link does not carry: "packet
-// too big" with the MTU, quoting what an old router quotes (https://www.rfc-editor.org/rfc/rfc1191#section-4,
-// https://www.rfc-editor.org/rfc/rfc4443#section-3.2). The frame must be without IP options.
+// too big" with the MTU (https://www.rfc-editor.org/rfc/rfc1191#section-4,
+// https://www.rfc-editor.org/rfc/rfc4443#section-3.2).
 func TooBig(frame []byte, mtu int) []byte {
+	if frame[ipAt(frame)]>>4 == 6 {
+		return ICMPError(frame, wire.ICMPv6PacketTooBig, 0, uint32(mtu))
+	}
+	return ICMPError(frame, wire.ICMPUnreachable, wire.ICMPFragNeeded, uint32(mtu))
+}
+
+// ICMPError is an error about a frame, which must be without IP options: type, code, the
+// word behind the checksum, and of the frame as much as an old router quotes.
+func ICMPError(frame []byte, kind, code uint8, word uint32) []byte {
 	at := ipAt(frame)
 	b := make([]byte, at, at+ipv6Len+icmpLen+ipv6Len+20)
 	copy(b[0:6], frame[6:12])
 	copy(b[6:12], frame[0:6])
 	copy(b[12:at], frame[12:at])
 	if frame[at]>>4 == 6 {
-		return tooBig6(b, frame[at:], mtu)
+		return icmp6(b, frame[at:], kind, code, word)
 	}
-	return tooBig4(b, frame[at:], mtu)
+	return icmp4(b, frame[at:], kind, code, word)
 }
 
-// tooBig4 appends the answer to packet behind the link header b.
-func tooBig4(b, packet []byte, mtu int) []byte {
+// icmp4 appends the error about packet behind the link header b.
+func icmp4(b, packet []byte, kind, code uint8, word uint32) []byte {
 	const quoted = ipv4Len + 8
 	out := append(b, make([]byte, ipv4Len+icmpLen+quoted)...)
 	ip := out[len(b):]
@@ -47,14 +56,14 @@ func tooBig4(b, packet []byte, mtu int) []byte {
 	copy(ip[12:], []byte{192, 0, 2, 1}) // the router, https://www.rfc-editor.org/rfc/rfc5737
 	copy(ip[16:20], packet[12:])
 	binary.BigEndian.PutUint16(ip[10:], ^wire.Fold(wire.Sum(ip[:ipv4Len], 0)))
-	icmp[0], icmp[1] = wire.ICMPUnreachable, wire.ICMPFragNeeded
-	binary.BigEndian.PutUint16(icmp[6:], uint16(mtu))
+	icmp[0], icmp[1] = kind, code
+	binary.BigEndian.PutUint32(icmp[4:], word)
 	copy(icmp[icmpLen:], packet[:quoted])
 	binary.BigEndian.PutUint16(icmp[2:], ^wire.Fold(wire.Sum(icmp, 0)))
 	return out
 }
 
-func tooBig6(b, packet []byte, mtu int) []byte {
+func icmp6(b, packet []byte, kind, code uint8, word uint32) []byte {
 	const quoted = ipv6Len + 20
 	out := append(b, make([]byte, ipv6Len+icmpLen+quoted)...)
 	ip := out[len(b):]
@@ -63,8 +72,8 @@ func tooBig6(b, packet []byte, mtu int) []byte {
 	binary.BigEndian.PutUint16(ip[4:], uint16(len(icmp)))
 	copy(ip[8:], []byte{0x20, 1, 0xd, 0xb8}) // the router, https://www.rfc-editor.org/rfc/rfc3849
 	copy(ip[24:40], packet[8:])
-	icmp[0] = wire.ICMPv6PacketTooBig
-	binary.BigEndian.PutUint32(icmp[4:], uint32(mtu))
+	icmp[0], icmp[1] = kind, code
+	binary.BigEndian.PutUint32(icmp[4:], word)
 	copy(icmp[icmpLen:], packet[:quoted])
 	pseudo := wire.Sum(ip[8:40], uint32(len(icmp))+58)
 	binary.BigEndian.PutUint16(icmp[2:], ^wire.Fold(wire.Sum(icmp, pseudo)))
