@@ -6,10 +6,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/xsend/xsend/internal/lab"
+	"github.com/xsend/xsend/internal/netem"
 )
 
 // momentNames are what an interval and the end say of a connection, beside what is of them alone.
@@ -172,8 +174,8 @@ func TestReportAgainstTheKernel(t *testing.T) {
 	if lost := rep.number(t, "streams.0.lost"); drops.Dropped == 0 || retransmits < float64(drops.Dropped)-control || lost == 0 {
 		t.Errorf("%d dropped, %v lost, %v sent again", drops.Dropped, lost, retransmits)
 	}
-	if rep.number(t, "streams.0.mss") != float64(r.kernelMSS(ln.Addr().String())) {
-		t.Errorf("mss %v, the kernel's is %d", rep.at("streams.0.mss"), r.kernelMSS(ln.Addr().String()))
+	if mss := r.kernelOwn(ln.Addr().String()).Snd_mss; rep.number(t, "streams.0.mss") != float64(mss) {
+		t.Errorf("mss %v, the kernel's is %d", rep.at("streams.0.mss"), mss)
 	}
 }
 
@@ -194,20 +196,40 @@ func tcpInfo(t *testing.T, conn net.Conn) (info *unix.TCPInfo) {
 	return info
 }
 
-// kernelMSS is the payload of a full segment of a connection that the sender's kernel makes.
-func (r *rig) kernelMSS(to string) (mss uint32) {
+// kernelOwn is what the sender's kernel knows of a connection that it makes itself.
+func (r *rig) kernelOwn(to string) (info *unix.TCPInfo) {
 	r.t.Helper()
 	if err := r.Do(lab.Sender, func() error {
 		conn, err := net.Dial("tcp4", to)
 		if err == nil {
-			mss = tcpInfo(r.t, conn).Snd_mss
+			info = tcpInfo(r.t, conn)
 			conn.Close()
 		}
 		return err
 	}); err != nil {
 		r.t.Fatal(err)
 	}
-	return mss
+	return info
+}
+
+// TestRTTOfAPath: over a path of known length, the report's least RTT is not below it, is what the kernel measures there,
+// and all times are of that size.
+func TestRTTOfAPath(t *testing.T) {
+	const delay = 20e3 // us, there and back
+	one := netem.Impairment{Delay: delay / 2 * time.Microsecond}
+	r := newRig(t, lab.Config{Wire: &netem.Config{Seed: 1, Forward: one, Reverse: one}})
+	_, to := r.sink()
+	p := r.start(lab.Sender, nil, "send", "--json", "--pattern", "-n", "1M", to)
+	p.want(0)
+	rep := p.report()
+	ours := rep.number(t, "streams.0.min_rtt")
+	kernel := float64(r.kernelOwn(to).Min_rtt)
+	if ours < delay || kernel < delay || ours > 10*kernel || kernel > 10*ours {
+		t.Errorf("least rtt %v us, the kernel's is %v us, the path's %v us", ours, kernel, delay)
+	}
+	if srtt, rto := rep.number(t, "streams.0.rtt"), rep.number(t, "streams.0.rto"); srtt < delay || srtt > 100*delay || rto < srtt+200e3-1 {
+		t.Errorf("rtt %v us, rto %v us", srtt, rto)
+	}
 }
 
 // TestVerbose: what ss would say stands below each row, and the rows have a head.
