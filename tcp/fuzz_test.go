@@ -149,6 +149,10 @@ func newChaos(events []byte) (*chaos, error) {
 	if set(12) {
 		cfg.UserTimeout = 30 * Second
 	}
+	cfg.Congestion = Congestions()[bits>>14%len(Congestions())]
+	if cfg.Congestion == Fixed {
+		cfg.FixedWindow = w.word()
+	}
 	if w.c, err = New(cfg, pool); err != nil {
 		return nil, err
 	}
@@ -534,11 +538,13 @@ func (w *chaos) abort() {
 // The events themselves are put together so that they reach what they are to reach.
 func TestRandomEventsReach(t *testing.T) {
 	var sum Stats
+	controls := map[Congestion]int{}
 	for seed := range uint64(300) {
 		w, err := newChaos(randomEvents(seed, 1000))
 		if err != nil {
 			t.Fatal(err)
 		}
+		controls[w.c.cfg.Congestion]++
 		for len(w.in) > 0 && w.err == nil {
 			w.event(w.byte() % 32)
 			w.check()
@@ -556,10 +562,14 @@ func TestRandomEventsReach(t *testing.T) {
 		sum.Reneged += s.Reneged
 		sum.DSACKs += s.DSACKs
 		sum.Challenges += s.Challenges
+		sum.TailProbes += s.TailProbes
+		sum.TailProbesHeld += s.TailProbesHeld
+		sum.TailLosses += s.TailLosses
 	}
-	t.Logf("%+v", sum)
+	t.Logf("%v: %+v", controls, sum)
 	if min(sum.Recoveries, sum.Timeouts, sum.TimeoutsHeld, sum.RetransmitsHeld, sum.Splits, sum.Cuts,
-		sum.Probes, sum.NoFrame, sum.PAWS, sum.Reneged, sum.DSACKs, sum.Challenges) == 0 {
+		sum.Probes, sum.NoFrame, sum.PAWS, sum.Reneged, sum.DSACKs, sum.Challenges,
+		sum.TailProbes, sum.TailProbesHeld, sum.TailLosses) == 0 || len(controls) < len(Congestions()) {
 		t.Fatal("the events miss something")
 	}
 }
