@@ -25,6 +25,7 @@ type ackEvent struct {
 	rate      rateSample
 	dsack     bool // it reports a duplicate, which ends at dsackEnd
 	dsackEnd  Seq
+	original  bool // it covers, or SACKs, something sent before the last timeout and never sent again
 }
 
 // sample takes the round-trip time of a segment that was sent only once (Karn,
@@ -150,6 +151,7 @@ func (c *Conn) cumulative(now Time, ack Seq, ev *ackEvent) {
 			ev.karn(now, s, &c.rack)
 			c.rack.delivered(now, s, ev.echo)
 			c.rate.arrived(now, s, &ev.rate)
+			ev.original = ev.original || c.original(s)
 		}
 		c.dropSlot(i)
 	}
@@ -166,17 +168,20 @@ func (c *Conn) cumulative(now Time, ack Seq, ev *ackEvent) {
 }
 
 // recover finds losses, moves between the phases, and lets congestion control do what
-// follows. The ACK that ends a fast recovery lets no window grow.
+// follows. The ACK that ends a fast recovery, or shows it needless, lets no window grow.
 func (c *Conn) recover(now Time, ev *ackEvent) {
+	was := c.recovery.phase
+	undone := c.tryUndo(now, ev)
 	lost := c.detectLoss(now) || c.detectLossReno(ev)
-	was, grow := c.recovery.phase, 0
 	c.leaveRecovery(now)
+	grow := 0
 	switch {
 	case c.recovery.phase == phaseOpen && lost:
 		c.enterRecovery(now, ev.delivered)
 		c.reduceRate(ev.delivered, false)
 	case c.recovery.phase == phaseRecovery:
 		c.reduceRate(ev.delivered, ev.acked > 0 && !lost)
+	case undone:
 	case was == phaseOpen:
 		grow = ev.acked
 	case was == phaseLoss: // https://www.rfc-editor.org/rfc/rfc3465#section-2.3

@@ -57,6 +57,7 @@ type Conn struct {
 	rate     rateState
 	tlp      tlpState
 	recovery recoveryState
+	undo     undoState
 	cc       control
 	pace     pacer
 	timers   timers

@@ -16,6 +16,8 @@ type control interface {
 	onTimeout(now Time, flight int, first bool)
 	setWindow(bytes int) // proportional rate reduction speaks
 	onRecovered(now Time)
+	save()                               // a reduction comes that may turn out to be needless
+	undo(now Time)                       // it was
 	onIdle(now, since Time, restart int) // nothing was sent since then, for a whole timeout; restart is the initial window, bytes
 }
 

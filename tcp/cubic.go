@@ -6,7 +6,14 @@ import "math"
 // milliseconds from the beginning of the epoch; C is 0.4 segments per second cubed,
 // beta 0.7.
 type cubic struct {
-	mss      int
+	mss   int
+	saved cubicState
+	cubicState
+}
+
+// cubicState is what a needless reduction must not change
+// (https://www.rfc-editor.org/rfc/rfc9438#section-4.9.1).
+type cubicState struct {
 	cwnd     int
 	ssthresh int
 
@@ -30,7 +37,7 @@ const (
 )
 
 func (c *cubic) start(_ Time, mss, segments int) {
-	*c = cubic{mss: mss, cwnd: mss * segments, ssthresh: math.MaxInt}
+	*c = cubic{mss: mss, cubicState: cubicState{cwnd: mss * segments, ssthresh: math.MaxInt}}
 }
 
 func (c *cubic) setMSS(mss int)       { c.mss = mss }
@@ -124,6 +131,14 @@ func (c *cubic) onTimeout(now Time, flight int, first bool) {
 	}
 	c.wMax, c.prior, c.epoch = 0, 0, 0
 	c.cwnd = c.mss
+}
+
+func (c *cubic) save() { c.saved = c.cubicState }
+
+func (c *cubic) undo(Time) {
+	cwnd := c.cwnd
+	c.cubicState = c.saved
+	c.cwnd = max(cwnd, c.cwnd)
 }
 
 // onIdle goes back to the restart window and takes the pause out of the epoch

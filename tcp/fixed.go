@@ -27,5 +27,7 @@ func (f *fixed) onAck(*sample)             {}
 func (f *fixed) onLoss(Time, int)          {}
 func (f *fixed) onTimeout(Time, int, bool) {}
 func (f *fixed) setWindow(int)             {}
+func (f *fixed) save()                     {}
+func (f *fixed) undo(Time)                 {}
 func (f *fixed) onRecovered(Time)          {}
 func (f *fixed) onIdle(Time, Time, int)    {}

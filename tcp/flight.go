@@ -30,6 +30,14 @@ func (l *slotList) add(slots []slot, i, at int32) {
 	l.bytes += s.seqLen()
 }
 
+// after is what follows slot i; the first for none.
+func (l *slotList) after(slots []slot, i int32) int32 {
+	if i == none {
+		return l.oldest
+	}
+	return slots[i].newer
+}
+
 func (l *slotList) remove(slots []slot, i int32) {
 	s := &slots[i]
 	if s.older == none {

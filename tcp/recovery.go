@@ -21,6 +21,8 @@ type recoveryState struct {
 	out       int // prr_out
 	dupAcks   int // only without SACK
 
+	frto frtoStep // in phaseLoss
+
 	guarded bool // phaseOpen, without SACK: duplicate ACKs count for nothing until point is passed
 }
 
@@ -28,8 +30,9 @@ type recoveryState struct {
 // ACK that showed the loss delivered.
 func (c *Conn) enterRecovery(now Time, delivered int) {
 	c.stats.Recoveries++
-	c.tlp, c.timers.pto = tlpState{}, Never
 	// What limited transmit sent beyond the window does not count (https://www.rfc-editor.org/rfc/rfc5681#section-3.2, step 2).
+	c.mayUndo(false)
+	c.tlp, c.timers.pto = tlpState{}, Never
 	c.cc.onLoss(now, min(c.flightSize(), c.cc.window()))
 	c.recovery = recoveryState{phase: phaseRecovery, point: c.sndNxt,
 		recoverFS: max(1, c.inFlight()+c.rack.lost.bytes+delivered), dupAcks: c.recovery.dupAcks}
@@ -78,11 +81,19 @@ func (c *Conn) leaveRecovery(now Time) {
 // enterLoss is what a retransmission timeout means: everything out is lost, and we
 // begin again with one segment (https://www.rfc-editor.org/rfc/rfc5681#section-3.1).
 func (c *Conn) enterLoss(now Time) {
-	if c.q.slots[c.q.head].has(slotSACKed) {
+	reneged, was := c.q.slots[c.q.head].has(slotSACKed), c.recovery.phase
+	r := recoveryState{phase: phaseLoss, point: c.sndNxt}
+	if was == phaseOpen {
+		c.mayUndo(true)
+		if c.sackOK && !reneged {
+			r.frto = frtoSent
+		}
+	}
+	if reneged {
 		c.forgetSACKs()
 	}
-	c.cc.onTimeout(now, c.flightSize(), c.recovery.phase != phaseLoss)
-	c.recovery = recoveryState{phase: phaseLoss, point: c.sndNxt}
+	c.cc.onTimeout(now, c.flightSize(), was != phaseLoss)
+	c.recovery = r
 	c.timers.reo, c.timers.pto, c.tlp = Never, Never, tlpState{}
 	for i := c.q.head; i != none && i != c.q.fresh; i = c.q.slots[i].next {
 		if !c.q.slots[i].has(slotSACKed) {
@@ -102,4 +113,5 @@ func (c *Conn) forgetSACKs() {
 		}
 	}
 	c.rack.sacked, c.rack.blocks = 0, sackBlocks{}
+	c.undo.live = false // what arrived, and when, is not known any more
 }

@@ -10,6 +10,8 @@ type reno struct {
 	cwnd     int
 	ssthresh int
 	credit   int // bytes ACKed in congestion avoidance, not yet turned into window
+
+	savedCwnd, savedSsthresh int
 }
 
 func (r *reno) start(_ Time, mss, segments int) {
@@ -54,6 +56,13 @@ func (r *reno) onTimeout(now Time, flight int, first bool) {
 
 func (r *reno) setWindow(bytes int) { r.cwnd = max(bytes, r.mss) }
 func (r *reno) onRecovered(Time)    { r.cwnd = max(r.ssthresh, r.mss) }
+
+func (r *reno) save() { r.savedCwnd, r.savedSsthresh = r.cwnd, r.ssthresh }
+
+// undo is https://www.rfc-editor.org/rfc/rfc4015#section-3.2.
+func (r *reno) undo(Time) {
+	r.cwnd, r.ssthresh = max(r.cwnd, r.savedCwnd), max(r.ssthresh, r.savedSsthresh)
+}
 
 // onIdle keeps the threshold near the window that worked, so that slow start leads back to it
 // (https://www.rfc-editor.org/rfc/rfc7661#section-4.4.3 has the same three quarters).

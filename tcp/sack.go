@@ -68,6 +68,7 @@ func (c *Conn) receiveDSACK(sack []wire.SACKBlock, ev *ackEvent) {
 		return
 	}
 	ev.dsack, ev.dsackEnd = true, to
+	c.undo.duplicated(from, (to.Sub(from)+c.mss-1)/c.mss)
 }
 
 // sackRange marks the segments that lie wholly in the block.
@@ -100,6 +101,7 @@ func (c *Conn) markSACKed(now Time, i int32, ev *ackEvent) {
 	ev.sample(now, s)
 	c.rack.delivered(now, s, ev.echo)
 	c.rate.arrived(now, s, &ev.rate)
+	ev.original = ev.original || c.original(s)
 }
 
 // slotNear is the slot from which it is nearest to the segment that begins at seq, or

@@ -85,6 +85,7 @@ func (b *benchFlight) complete(tx Tx) {
 
 func (b *benchFlight) ack(n int, blocks ...[2]int) {
 	b.seg.Ack = uint32(1 + n*b.c.MSS())
+	b.seg.Options.TSEcr = b.c.tsVal(b.now)
 	b.seg.Options.NumSACK = len(blocks)
 	for i, s := range blocks {
 		b.seg.Options.SACK[i] = wire.SACKBlock{Start: uint32(1 + s[0]*b.c.MSS()), End: uint32(1 + s[1]*b.c.MSS())}

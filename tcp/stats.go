@@ -10,7 +10,9 @@ type Stats struct {
 	RetransmitsHeld         uint64 // put off because the kernel held the last transmission
 	Lost                    uint64 // segments marked lost
 	Recoveries              uint64 // fast recoveries
+	SpuriousRecoveries      uint64 // of those, needless and undone
 	Timeouts                uint64 // retransmission timeouts
+	SpuriousTimeouts        uint64 // of those, needless and undone
 	TimeoutsHeld            uint64 // timeouts put off because the kernel held the segment
 	Reneged                 uint64 // times the peer took SACKs back
 	DSACKs                  uint64

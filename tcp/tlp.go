@@ -94,7 +94,7 @@ func (c *Conn) emitTailProbe(now Time, tx *Tx) int {
 	c.stats.TailProbes++
 	if again {
 		tx.Again = true
-		c.stats.Retransmits++
+		c.resent(now, i)
 	}
 	c.timers.pto = Never
 	c.armRTO(now)

@@ -48,6 +48,9 @@ const heldScan = 64
 // the kernel still holds from the last time is left for its completion.
 func (c *Conn) resendLost(now Time, out []Tx) int {
 	n, held := 0, 0
+	if c.recovery.frto == frtoNew {
+		return 0 // new segments ask whether any of this is lost
+	}
 	for i := c.rack.lost.oldest; i != none && n < len(out) && held < heldScan; {
 		s := &c.q.slots[i]
 		next := s.newer
@@ -71,11 +74,17 @@ func (c *Conn) resendLost(now Time, out []Tx) int {
 			break
 		}
 		out[n].Again = true
-		c.stats.Retransmits++
+		c.resent(now, i)
 		n++
 		i = next
 	}
 	return n
+}
+
+// resent does the books of a retransmission.
+func (c *Conn) resent(now Time, i int32) {
+	c.stats.Retransmits++
+	c.undo.resent(now, c.q.slots[i].seq)
 }
 
 // deferResend counts, once, that the kernel still holds what is to be sent again.

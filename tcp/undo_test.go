@@ -1,0 +1,152 @@
+package tcp
+
+import (
+	"testing"
+
+	"github.com/xsend/xsend/internal/wire"
+)
+
+// ackEcho is an ACK in answer to a segment that was sent at moment t.
+func (h *harness) ackEcho(t Time, n int, blocks ...[2]int) {
+	h.t.Helper()
+	seg := h.segment(wire.FlagACK, n)
+	seg.Options.TSEcr = h.c.tsVal(t)
+	for i, b := range blocks {
+		seg.Options.SACK[i] = wire.SACKBlock{Start: uint32(testISS.Add(1 + b[0])), End: uint32(testISS.Add(1 + b[1]))}
+		seg.Options.NumSACK++
+	}
+	h.inject(seg)
+}
+
+// overtaken is a connection in fast recovery: of ten segments the first is sent again,
+// because four behind it arrived. Both congestion windows are known.
+func overtaken(t *testing.T, edit func(*Config, *harness)) *harness {
+	t.Helper()
+	h := flightOf(t, 10, edit)
+	h.advance(Millisecond)
+	full := h.c.MSS()
+	h.ack(0, [2]int{full, 5 * full})
+	h.want(1, full, wire.FlagACK)
+	if st := h.c.Stats(); st.Recoveries != 1 || st.Cwnd >= 64*full {
+		t.Fatalf("%+v", st)
+	}
+	return h
+}
+
+// The first segment was only late: its ACK echoes a timestamp from before the
+// retransmission (https://www.rfc-editor.org/rfc/rfc3522#section-3.2). The window is what it was.
+func TestUndoByTimestamp(t *testing.T) {
+	for _, cc := range []Congestion{Reno, Cubic} {
+		t.Run(string(cc), func(t *testing.T) {
+			h := overtaken(t, func(c *Config, _ *harness) { c.Congestion = cc })
+			h.advance(Millisecond)
+			h.ackEcho(Second+Millisecond, 5*mss)
+			st := h.c.Stats()
+			if st.SpuriousRecoveries != 1 || st.Cwnd != 64*mss || st.Phase != "open" || !h.c.rack.reorder {
+				t.Fatalf("%+v", st)
+			}
+			h.ack(10 * mss)
+		})
+	}
+}
+
+// The same ACK with the echo of the retransmission is that of a loss.
+func TestUndoNotAfterALoss(t *testing.T) {
+	h := overtaken(t, nil)
+	h.advance(Millisecond)
+	h.ackEcho(h.now-Millisecond, 5*mss)
+	if st := h.c.Stats(); st.SpuriousRecoveries != 0 || st.Phase != "recovery" {
+		t.Fatalf("%+v", st)
+	}
+	h.out = nil
+	h.ack(10 * mss)
+	if st := h.c.Stats(); st.SpuriousRecoveries != 0 || st.Cwnd >= 64*mss {
+		t.Fatalf("%+v", st)
+	}
+}
+
+// All that was sent again arrived twice, says the peer: nothing was lost
+// (https://www.rfc-editor.org/rfc/rfc3708#section-2), even if the recovery is over by then.
+func TestUndoByDSACK(t *testing.T) {
+	h := overtaken(t, func(_ *Config, h *harness) { h.opts.HasTS = false })
+	full := h.c.MSS()
+	h.advance(Millisecond)
+	h.ack(10 * full)
+	if st := h.c.Stats(); st.Phase != "open" || st.Cwnd >= 64*full || st.SpuriousRecoveries != 0 {
+		t.Fatalf("%+v", st)
+	}
+	h.ack(10*full, [2]int{0, full})
+	if st := h.c.Stats(); st.SpuriousRecoveries != 1 || st.Cwnd != 64*full {
+		t.Fatalf("%+v", st)
+	}
+}
+
+// Two segments were sent again, one arrived twice: the other was lost.
+func TestUndoNotByHalfTheDSACKs(t *testing.T) {
+	h := flightOf(t, 10, func(_ *Config, h *harness) { h.opts.HasTS = false })
+	full := h.c.MSS()
+	h.advance(Millisecond)
+	h.ack(0, [2]int{2 * full, 6 * full})
+	h.want(1, full, wire.FlagACK)
+	h.ack(0, [2]int{2 * full, 9 * full})
+	h.want(full+1, full, wire.FlagACK)
+	h.advance(Millisecond)
+	h.ack(10*full, [2]int{0, full})
+	h.ack(10*full, [2]int{0, 0})
+	if st := h.c.Stats(); st.SpuriousRecoveries != 0 || st.Cwnd >= 64*full {
+		t.Fatalf("%+v", st)
+	}
+	h.ack(10*full, [2]int{full, 2 * full})
+	if st := h.c.Stats(); st.SpuriousRecoveries != 1 {
+		t.Fatalf("%+v", st)
+	}
+}
+
+// A duplicate of the tail loss probe that preceded the recovery does not speak for the
+// retransmission that followed it.
+func TestUndoNotByTheProbesDuplicate(t *testing.T) {
+	h := flightOf(t, 10, func(_ *Config, h *harness) { h.opts.HasTS = false })
+	full := h.c.MSS()
+	h.wantTailProbe(9*full, full)
+	h.advance(Millisecond)
+	h.ack(0, [2]int{9 * full, 10 * full}, [2]int{full, 10 * full}) // DSACK of the probe, and all but the first
+	h.want(1, full, wire.FlagACK)
+	h.ack(0, [2]int{9 * full, 10 * full}, [2]int{full, 10 * full})
+	if st := h.c.Stats(); st.SpuriousRecoveries != 0 || st.Phase != "recovery" {
+		t.Fatalf("%+v", st)
+	}
+	h.ack(10 * full)
+}
+
+// What counted as lost is in flight again, in order of transmission, and is not sent
+// once more.
+func TestUndoPutsTheFlightBack(t *testing.T) {
+	h := flightOf(t, 10, nil)
+	h.wantTailProbe(9*mss, mss)
+	h.advance(h.c.Deadline() - h.now)
+	h.want(1, mss, wire.FlagACK) // the timeout
+	if st := h.c.Stats(); st.Timeouts != 1 || st.Cwnd != mss {
+		t.Fatalf("%+v", st)
+	}
+	h.ackEcho(Second+Millisecond, mss) // the first segment's own, late
+	st := h.c.Stats()
+	if st.SpuriousTimeouts != 1 || st.Cwnd != 64*mss || st.InFlight != 9*mss || h.c.rack.lost.segments != 0 {
+		t.Fatalf("%+v", st)
+	}
+	h.advance(Millisecond)
+	h.ack(10 * mss)
+}
+
+// Reneging forgets what is known, and with it the undo.
+func TestUndoNotAfterReneging(t *testing.T) {
+	h := flightOf(t, 4, nil)
+	h.ack(0, [2]int{0, 2 * mss}) // the first one SACKed: a peer that is about to renege
+	h.advance(h.c.Deadline() - h.now)
+	h.out = nil
+	h.ackEcho(Second+Millisecond, mss)
+	if st := h.c.Stats(); st.Reneged != 1 || st.SpuriousTimeouts != 0 {
+		t.Fatalf("%+v", st)
+	}
+	h.out = nil
+	h.ack(4 * mss)
+}
