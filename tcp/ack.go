@@ -206,6 +206,7 @@ func (c *Conn) tellControl(now Time, ev *ackEvent, grow int) {
 		prior: ev.prior, inFlight: c.inFlight(), rtt: ev.measured(), srtt: c.rtt.srtt, minRTT: c.rack.minRTT,
 		phase: c.recovery.phase, rate: ev.rate}
 	c.cc.onAck(a)
+	c.setPace()
 }
 
 // duplicate counts a duplicate ACK of a peer without SACK: one segment left the

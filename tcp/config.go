@@ -44,6 +44,7 @@ type Config struct {
 	UserTimeout Duration   // time without progress before ErrTimeout; 0 = only Retries counts
 	TimeWait    Duration   // length of TIME-WAIT; 0 = 60 s
 	Rate        uint64     // most bytes of payload per second; 0 = no cap
+	NoPacing    bool       // what the windows allow goes at once, and Rate alone spreads it: as Linux without sch_fq
 	TSOffset    uint32     // added to our timestamps, chosen at random by the caller
 
 	NoSACK       bool // do not offer SACK

@@ -99,7 +99,8 @@ func New(cfg Config, pool *umem.Pool) (*Conn, error) {
 	c.timers.init()
 	c.rack.flight.clear()
 	c.rack.lost.clear()
-	c.pace.rate = cfg.Rate
+	c.pace.limit = cfg.Rate
+	c.pace.set(0)
 	return c, nil
 }
 

@@ -9,7 +9,7 @@ type control interface {
 	setMSS(mss int)                    // the path changed
 	window() int                       // congestion window, bytes
 	threshold() int                    // slow start threshold, bytes
-	pacing() uint64                    // payload bytes per second; 0 leaves it to the connection
+	pacing(srtt Duration) uint64       // payload bytes per second; 0 = any rate
 	proportional() bool                // fast recovery is for proportional rate reduction to pace
 	onAck(a *sample)                   // every ACK that is not older than sndUna
 	onLoss(now Time, flight int)       // fast recovery begins

@@ -43,10 +43,11 @@ func (c *cubic) start(_ Time, mss, segments int) {
 func (c *cubic) setMSS(mss int)       { c.mss = mss }
 func (c *cubic) window() int          { return c.cwnd }
 func (c *cubic) threshold() int       { return c.ssthresh }
-func (c *cubic) pacing() uint64       { return 0 }
 func (c *cubic) proportional() bool   { return true }
 func (c *cubic) setWindow(bytes int)  { c.cwnd = max(bytes, c.mss) }
 func (c *cubic) onRecovered(now Time) { c.cwnd = max(c.ssthresh, c.mss) }
+
+func (c *cubic) pacing(srtt Duration) uint64 { return windowRate(c.cwnd, c.ssthresh, srtt) }
 
 func (c *cubic) onAck(a *sample) {
 	acked := a.grow

@@ -21,7 +21,7 @@ func (f *fixed) setMSS(mss int)            { f.cwnd = max(f.cwnd, mss) }
 func (f *fixed) window() int               { return f.cwnd }
 func (f *fixed) threshold() int            { return math.MaxInt }
 func (f *fixed) state() string             { return "fixed" }
-func (f *fixed) pacing() uint64            { return 0 }
+func (f *fixed) pacing(Duration) uint64    { return 0 }
 func (f *fixed) proportional() bool        { return false }
 func (f *fixed) onAck(*sample)             {}
 func (f *fixed) onLoss(Time, int)          {}

@@ -150,6 +150,8 @@ func (c *Conn) establish(now Time, seg *wire.Segment) {
 	c.lastProg = now
 	c.rack.fack = c.sndUna
 	c.cc.start(now, c.mss, segments)
+	c.pace.free = c.cc.window()
+	c.setPace()
 	c.ackNow = true
 }
 

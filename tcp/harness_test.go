@@ -29,6 +29,8 @@ type harness struct {
 	opts      wire.Options // of the peer's SYN
 	done      map[umem.Frame]bool
 	next      byte
+
+	synAckAfter Duration // round trip of the handshake; 0 = 1 ms
 }
 
 // sent is one segment as the peer's parser sees it.
@@ -96,7 +98,7 @@ func established(t *testing.T, edit func(*Config, *harness)) *harness {
 	h := newHarness(t, edit)
 	h.connect()
 	h.want(0, 0, wire.FlagSYN)
-	h.advance(Millisecond)
+	h.advance(max(h.synAckAfter, Millisecond))
 	h.synAck()
 	h.want(1, 0, wire.FlagACK)
 	return h

@@ -1,29 +1,46 @@
 package tcp
 
-// pacer spreads transmissions so that they do not exceed a rate. There is no
-// timer per packet: what the rate allows within the burst goes at once.
+// pacer spreads transmissions so that they do not exceed a rate: that of congestion
+// control, and the cap of the configuration. There is no timer per packet: a quantum of
+// a millisecond goes at once.
 type pacer struct {
-	rate   uint64 // payload bytes per second; 0 = no limit
-	next   Time   // when the next byte may go
-	waited bool   // since something had to wait for next, the pacer was never idle
+	limit  uint64 // Config.Rate, payload bytes per second; 0 = no cap
+	rate   uint64 // in force; 0 = not paced
+	free   int    // bytes of the initial window, which goes at once (https://www.rfc-editor.org/rfc/rfc6928#section-2)
+	next   Time   // when all that was sent is paid for
+	wake   Time   // when the next quantum may go
+	waited bool   // since something had to wait for its turn, the pacer was never idle
 	rest   uint64 // what next lacks of it, in nanoseconds / rate: at 100 Gbit/s they make a percent
 }
 
 const (
-	// paceBurst is how much credit may be saved up while nothing is there to be sent.
-	paceBurst = Millisecond
+	// paceQuantum is how far ahead of the rate packets go at once, and maxQuantum how many bytes.
+	paceQuantum = Millisecond
+	maxQuantum  = 64 << 10
 	// paceLate is how much of the time that a packet had to wait for its turn, and then
 	// for whoever calls us, is made up: a late wakeup must not lower the mean rate.
 	paceLate = 50 * Millisecond
 )
 
-func (p *pacer) ready(now Time) bool { return p.rate == 0 || p.next <= now }
+// set takes the rate that congestion control asks for; 0 = any.
+func (p *pacer) set(rate uint64) {
+	p.rate = rate
+	if p.limit > 0 && (rate == 0 || p.limit < rate) {
+		p.rate = p.limit
+	}
+}
+
+func (p *pacer) ready(now Time) bool { return p.rate == 0 || p.wake <= now }
 
 func (p *pacer) sent(now Time, n int) {
 	if p.rate == 0 {
 		return
 	}
-	credit := Duration(paceBurst)
+	if p.limit == 0 && p.free > 0 {
+		p.free -= n
+		return
+	}
+	credit := Duration(0)
 	if p.waited {
 		credit = paceLate
 	}
@@ -31,4 +48,28 @@ func (p *pacer) sent(now Time, n int) {
 	p.rest += uint64(n) * uint64(Second) // n is at most a packet: far below 2^63
 	p.next += Time(p.rest / p.rate)
 	p.rest %= p.rate
+	if p.next > now+min(paceQuantum, Duration(maxQuantum*uint64(Second)/p.rate)) {
+		p.wake = p.next
+	}
+}
+
+// windowRate is the rate that spreads a window over a round trip: twice in slow start,
+// so that it can double, and a fifth more afterwards, so that the window is what limits
+// (the ratios of Linux, tcp_update_pacing_rate). 0 = the round trip is not known yet.
+func windowRate(cwnd, ssthresh int, srtt Duration) uint64 {
+	if srtt <= 0 {
+		return 0
+	}
+	rate := uint64(cwnd) * uint64(Second) / uint64(srtt)
+	if cwnd < ssthresh/2 {
+		return max(1, 2*rate)
+	}
+	return max(1, rate+rate/5)
+}
+
+// setPace follows the congestion control.
+func (c *Conn) setPace() {
+	if !c.cfg.NoPacing {
+		c.pace.set(c.cc.pacing(c.rtt.srtt))
+	}
 }

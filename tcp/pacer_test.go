@@ -14,7 +14,7 @@ func TestPacerWithoutRate(t *testing.T) {
 	}
 }
 
-// The rate is kept to a packet over any time, and what was not used is lost but for a burst.
+// The rate is kept to a packet over any time, and what was not used is lost.
 func TestPacerRate(t *testing.T) {
 	for _, rate := range []uint64{1000, 125_000, 12_500_000, 1_250_000_000, 12_345_678_901} {
 		p, span := pacer{rate: rate}, min(10*Second, Duration(1448e14/float64(rate)))
@@ -25,7 +25,7 @@ func TestPacerRate(t *testing.T) {
 				bytes += 1448
 				continue
 			}
-			now = p.next
+			now = p.wake
 		}
 		want := int(rate) * int(span) / int(Second)
 		if bytes < want-1448 || bytes > want+1448+int(rate/1000)*2 {
@@ -38,7 +38,7 @@ func TestPacerRate(t *testing.T) {
 	for now := 100 * Second; p.ready(now); n++ {
 		p.sent(now, 100)
 	}
-	if n != 11 { // a millisecond of credit is 1000 bytes; the last one overdraws
+	if n != 11 { // a quantum of a millisecond is 1000 bytes; the last one overdraws
 		t.Errorf("%d packets at once after a pause", n)
 	}
 }
@@ -52,7 +52,7 @@ func TestPacerAsksForItsTurn(t *testing.T) {
 	for n := range 4 {
 		h.want(n*mss+1, mss, wire.FlagACK)
 		h.wantNothing()
-		if n > 0 && h.now-start < Duration(n)*10*Millisecond-paceBurst {
+		if n > 0 && h.now-start < Duration(n)*10*Millisecond-paceQuantum {
 			t.Fatalf("segment %d after %d us", n, (h.now-start)/Microsecond)
 		}
 		if n < 3 {
@@ -65,7 +65,7 @@ func TestPacerAsksForItsTurn(t *testing.T) {
 // Retransmissions are paced too.
 func TestPacerRetransmissions(t *testing.T) {
 	h := flightOf(t, 12, nil)
-	h.c.pace.rate = 1448 * 100
+	h.c.pace.limit = 1448 * 100
 	h.ack(0, [2]int{4 * mss, 12 * mss})
 	h.want(1, mss, wire.FlagACK)
 	h.wantNothing()
@@ -73,4 +73,77 @@ func TestPacerRetransmissions(t *testing.T) {
 	h.want(mss+1, mss, wire.FlagACK)
 	h.wantNothing()
 	h.ack(12 * mss)
+}
+
+// What goes at once is a millisecond's worth, and never more than 64 KiB and a packet.
+func TestPacerQuantum(t *testing.T) {
+	for rate, most := range map[uint64]int{1_000_000: 1000 + 1448, 10_000_000: 10_000 + 1448, 1_000_000_000: maxQuantum + 1448} {
+		p := pacer{rate: rate}
+		n := 0
+		for ; p.ready(Second); n += 1448 {
+			p.sent(Second, 1448)
+		}
+		if n > most || n < most-2*1448 {
+			t.Errorf("rate %d: %d bytes at once, should be about %d", rate, n, most-1448)
+		}
+	}
+}
+
+// The initial window goes at once (https://www.rfc-editor.org/rfc/rfc6928#section-2), what follows at the
+// pace of the window; a cap holds from the first byte.
+func TestPacerInitialWindow(t *testing.T) {
+	h := established(t, func(c *Config, h *harness) { c.Congestion = Cubic; h.synAckAfter = 20 * Millisecond })
+	h.ack(0)
+	h.write(40 * mss)
+	h.wantData(0, 10*mss)
+	h.advance(20 * Millisecond)
+	h.ack(10 * mss) // the window is 20 segments, the pace twice that in 20 ms: one in half a millisecond
+	if n := len(h.out); n < 2 || n > 4 {
+		t.Fatalf("%d segments at once", n)
+	}
+	h.advance(5 * Millisecond)
+	if n := len(h.out); n < 9 || n > 13 {
+		t.Fatalf("%d segments in 5 ms", n)
+	}
+	if st := h.c.Stats(); st.PacingRate != uint64(2*20*mss)*1000/20 {
+		t.Fatalf("rate %d", st.PacingRate)
+	}
+	h.advance(30 * Millisecond)
+	h.out = nil
+	h.ack(30 * mss)
+	h.out = nil
+}
+
+// In congestion avoidance the pace is a fifth more than the window needs; fixed has none.
+func TestPacerFollowsTheWindow(t *testing.T) {
+	for _, c := range []struct {
+		cc   control
+		want uint64
+	}{
+		{&reno{mss: 1000, cwnd: 10_000, ssthresh: 10_000}, 1_200_000},
+		{&reno{mss: 1000, cwnd: 10_000, ssthresh: 20_002}, 2_000_000},
+		{&cubic{mss: 1000, cubicState: cubicState{cwnd: 10_000, ssthresh: 5000}}, 1_200_000},
+		{&fixed{cwnd: 10_000}, 0},
+	} {
+		if got := c.cc.pacing(10 * Millisecond); got != c.want {
+			t.Errorf("%T: %d bytes per second, should be %d", c.cc, got, c.want)
+		}
+	}
+	if windowRate(10_000, 0, 0) != 0 {
+		t.Error("a pace without a round trip")
+	}
+	var p pacer
+	if p.set(5); p.rate != 5 {
+		t.Error("the rate of congestion control is not taken")
+	}
+	p.limit = 3
+	if p.set(5); p.rate != 3 {
+		t.Error("the cap is not kept")
+	}
+	if p.set(0); p.rate != 3 {
+		t.Error("the cap is not kept without a rate")
+	}
+	if p.set(2); p.rate != 2 {
+		t.Error("the cap speeds up")
+	}
 }

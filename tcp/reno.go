@@ -21,8 +21,9 @@ func (r *reno) start(_ Time, mss, segments int) {
 func (r *reno) setMSS(mss int)     { r.mss = mss }
 func (r *reno) window() int        { return r.cwnd }
 func (r *reno) threshold() int     { return r.ssthresh }
-func (r *reno) pacing() uint64     { return 0 }
 func (r *reno) proportional() bool { return true }
+
+func (r *reno) pacing(srtt Duration) uint64 { return windowRate(r.cwnd, r.ssthresh, srtt) }
 
 func (r *reno) onAck(a *sample) {
 	acked := a.grow

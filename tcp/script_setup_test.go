@@ -69,6 +69,9 @@ func (s *stage) parseConfig(word, value string) (err error) {
 	case "ipv6":
 		s.cfg.Flow = stageFlow6
 		return nil
+	case "pacing": // scripts go without unless they are about it
+		s.cfg.NoPacing = false
+		return nil
 	case "frames":
 		s.frames, err = number(value, 512)
 		return err

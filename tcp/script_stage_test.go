@@ -81,7 +81,7 @@ const (
 )
 
 func newStage() *stage {
-	s := &stage{frames: 512, cfg: Config{Flow: stageFlow, MTU: 1500, ISS: stageISS, SendSlots: 256, Congestion: Reno}}
+	s := &stage{frames: 512, cfg: Config{Flow: stageFlow, MTU: 1500, ISS: stageISS, SendSlots: 256, Congestion: Reno, NoPacing: true}}
 	s.cfg.TSOffset = stageTime
 	s.cfg.TSOffset -= uint32(curtain / Millisecond)
 	s.peer = notation{flags: wire.FlagSYN | wire.FlagACK, ack: 1, win: 65535}

@@ -44,8 +44,8 @@ type Stats struct {
 	RTO        Duration
 	Reordering int    // segments: how far behind others one arrived; 3 = not seen
 	Delivered  uint64 // bytes that the peer has, by ACK or SACK
+	PacingRate uint64 // payload bytes per second; 0 = not paced
 	Rate       uint64 // delivery rate, bytes per second: the last sample that says something about the path
-	PacingRate uint64 // bytes per second; 0 = not paced
 	Phase      string // of loss recovery: open, recovery, loss
 	State      State
 	Congestion Congestion

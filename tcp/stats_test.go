@@ -4,7 +4,7 @@ import "testing"
 
 // What congestion control does has a name at every moment; what loss recovery does has its own.
 func TestCongestionState(t *testing.T) {
-	h := flightOf(t, 20, func(c *Config, _ *harness) { c.Congestion, c.Rate = Reno, 1_000_000_000 })
+	h := flightOf(t, 20, func(c *Config, _ *harness) { c.Congestion, c.Rate, c.NoPacing = Reno, 1_000_000_000, true })
 	want := func(state, phase string) {
 		t.Helper()
 		if st := h.c.Stats(); st.CongestionState != state || st.Phase != phase || st.PacingRate != 1_000_000_000 {

@@ -197,7 +197,7 @@ func (c *Conn) fitWindow(now Time, i int32) bool {
 // waitPace asks to be called again when the pacer lets the next packet go.
 func (c *Conn) waitPace(now Time) {
 	if !c.pace.ready(now) {
-		c.timers.send = c.pace.next
+		c.timers.send = c.pace.wake
 		c.pace.waited = true
 	}
 }

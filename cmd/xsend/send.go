@@ -85,6 +85,7 @@ func (f *sendFlags) pathFlags(cmd *cobra.Command) {
 	f.cfg.Congestion = congestions[0]
 	choice(cmd, &f.cfg.Congestion, "congestion", "C", "congestion control", congestions...)
 	flags.Var(bytesValue(&f.cfg.FixedWindow), "fixed-window", "with -C fixed: bytes in flight on each connection (default: as much as the peer takes)")
+	flags.BoolVar(&f.cfg.NoPacing, "no-pacing", false, "send what the windows allow at once instead of spreading it over the round trip; -b still holds")
 	flags.IntVarP(&f.cfg.MSS, "set-mss", "M", 0, "most payload bytes in a segment (default: what path and peer allow)")
 	flags.Var(timeValue(&f.cfg.RTOMin, time.Millisecond), "rto-min", "floor of the retransmission timeout, in milliseconds or as a duration")
 	flags.Var(timeValue(&f.cfg.UserTimeout, time.Millisecond), "user-timeout", "give a connection up when the peer ACKs nothing for so long, in milliseconds or as a duration (default: after 15 retransmission timeouts in a row)")

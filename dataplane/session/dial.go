@@ -136,7 +136,7 @@ func (c *Conn) establish(ctx context.Context, dc DialConfig) (err error) {
 	s.mu.Unlock()
 	c.stream, err = c.queue.poller.Dial(ctx, c.writer, tcp.Config{
 		Flow: flow, Path: c.wirePath(c.path), MTU: c.mtu, ISS: s.secret.sequence(flow), TSOffset: s.secret.timestamp(flow),
-		MSS: dc.MSS, Congestion: dc.Congestion, FixedWindow: dc.FixedWindow, Rate: dc.Rate,
+		MSS: dc.MSS, Congestion: dc.Congestion, FixedWindow: dc.FixedWindow, NoPacing: dc.NoPacing, Rate: dc.Rate,
 		RTOMin: tcp.Duration(dc.RTOMin), UserTimeout: tcp.Duration(dc.UserTimeout),
 		NoSACK: dc.NoSACK, NoTimestamps: dc.NoTimestamps, NoScale: dc.NoScale,
 		SendSlots: s.sendSlots(), Resum: s.cfg.Release != dataplane.ReleaseAck,
