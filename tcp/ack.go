@@ -106,6 +106,7 @@ func (c *Conn) receiveAck(now Time, seg *wire.Segment) bool {
 	c.measure(&ev)
 	if ev.acked > 0 {
 		c.armRTO(now)
+		c.raisePath(now)
 	}
 	c.probeAcked(now, seg, &ev)
 	c.recover(now, &ev)

@@ -31,21 +31,25 @@ type Config struct {
 	MTU  int       // bytes of IP packet the link carries; must be set
 	ISS  Seq       // initial sequence number, chosen by the caller (https://www.rfc-editor.org/rfc/rfc6528)
 
-	MSS         int        // most payload bytes in a segment that we send; 0 = what MTU and peer allow
-	AdvertMSS   int        // MSS that we announce, limited by what an RX frame holds; 0 = from MTU
-	SendSlots   int        // segments in the send queue at once; 0 = 16384
-	Window      int        // receive window that we announce, bytes; 0 = 65535, at most that
-	Congestion  Congestion // congestion control; "" = Cubic
-	FixedWindow int        // the window of Fixed, bytes; 0 = no limit but the peer's
-	InitialCwnd int        // segments; 0 = 10 (https://www.rfc-editor.org/rfc/rfc6928)
-	RTOMin      Duration   // floor of the retransmission timeout; 0 = 200 ms, as Linux has it
-	SynRetries  int        // SYNs sent again before ErrTimeout; 0 = 6
-	Retries     int        // retransmission timeouts in a row before ErrTimeout; 0 = 15
-	UserTimeout Duration   // time without progress before ErrTimeout; 0 = only Retries counts
-	TimeWait    Duration   // length of TIME-WAIT; 0 = 60 s
-	Rate        uint64     // most bytes of payload per second; 0 = no cap
-	NoPacing    bool       // what the windows allow goes at once, and Rate alone spreads it: as Linux without sch_fq
-	TSOffset    uint32     // added to our timestamps, chosen at random by the caller
+	MSS          int        // most payload bytes in a segment that we send; 0 = what MTU and peer allow
+	AdvertMSS    int        // MSS that we announce, limited by what an RX frame holds; 0 = from MTU
+	SendSlots    int        // segments in the send queue at once; 0 = 16384
+	Window       int        // receive window that we announce, bytes; 0 = 65535, at most that
+	Congestion   Congestion // congestion control; "" = Cubic
+	FixedWindow  int        // the window of Fixed, bytes; 0 = no limit but the peer's
+	InitialCwnd  int        // segments; 0 = 10 (https://www.rfc-editor.org/rfc/rfc6928)
+	RTOMin       Duration   // floor of the retransmission timeout; 0 = 200 ms, as Linux has it
+	SynRetries   int        // SYNs sent again before ErrTimeout; 0 = 6
+	Retries      int        // retransmission timeouts in a row before ErrTimeout; 0 = 15
+	UserTimeout  Duration   // time without progress before ErrTimeout; 0 = only Retries counts
+	NoBlackHole  bool       // do not take timeouts of large packets for a path that drops them silently
+	KeepAlive    Duration   // silence after which the peer is asked whether it is there; 0 = it is not
+	KeepInterval Duration   // between such probes; 0 = 75 s
+	KeepProbes   int        // of them without an answer before ErrTimeout; 0 = 9
+	TimeWait     Duration   // length of TIME-WAIT; 0 = 60 s
+	Rate         uint64     // most bytes of payload per second; 0 = no cap
+	NoPacing     bool       // what the windows allow goes at once, and Rate alone spreads it: as Linux without sch_fq
+	TSOffset     uint32     // added to our timestamps, chosen at random by the caller
 
 	NoSACK       bool // do not offer SACK
 	NoTimestamps bool // do not offer timestamps
@@ -108,10 +112,10 @@ func (c *Config) validate(pool *umem.Pool) error {
 }
 
 func (c *Config) validateTimes() error {
-	if n := min(c.InitialCwnd, c.FixedWindow, c.SynRetries, c.Retries, c.AdvertMSS); n < 0 {
+	if n := min(c.InitialCwnd, c.FixedWindow, c.KeepProbes, c.SynRetries, c.Retries, c.AdvertMSS); n < 0 {
 		return fmt.Errorf("%w: a count of %d: must not be negative", ErrBadConfig, n)
 	}
-	if d := min(c.RTOMin, c.UserTimeout, c.TimeWait); d < 0 {
+	if d := min(c.RTOMin, c.UserTimeout, c.KeepAlive, c.KeepInterval, c.TimeWait); d < 0 {
 		return fmt.Errorf("%w: a time of %d ns: must not be negative", ErrBadConfig, d)
 	}
 	if c.RTOMin > maxRTO {
@@ -140,6 +144,8 @@ func (c *Config) setDefaults() {
 	orInt(&c.InitialCwnd, 10)
 	orInt(&c.SynRetries, 6)
 	orInt(&c.Retries, 15)
+	orInt(&c.KeepProbes, 9)
+	orTime(&c.KeepInterval, 75*Second)
 	orTime(&c.RTOMin, 200*Millisecond)
 	orTime(&c.TimeWait, 60*Second)
 }

@@ -27,7 +27,8 @@ type Conn struct {
 	maxSndWnd uint32
 	sndScale  uint8
 	mss       int // payload bytes of a full segment
-	mtu       int
+	mtu       int // bytes of IP packet that the path is believed to carry
+	path      pathState
 
 	// Receive sequence space
 	irs     Seq
@@ -60,6 +61,7 @@ type Conn struct {
 	undo     undoState
 	cc       control
 	pace     pacer
+	keep     keepState
 	timers   timers
 	peerMSS  int  // as announced
 	synTries int  // SYNs sent
@@ -92,6 +94,7 @@ func New(cfg Config, pool *umem.Pool) (*Conn, error) {
 	c := &Conn{cfg: cfg, pool: pool, state: Closed, mtu: cfg.MTU, cc: cc,
 		rcvWnd: uint16(cfg.Window), iss: cfg.ISS, sndUna: cfg.ISS, sndNxt: cfg.ISS, sndEnd: cfg.ISS}
 	c.tmpl.Init(cfg.Flow, cfg.Path)
+	c.path.link = cfg.MTU
 	c.q.init(cfg.SendSlots)
 	c.peerMSS = defaultMSS(cfg.Flow.Is4())
 	c.mss = c.limitMSS(c.peerMSS)
@@ -160,6 +163,7 @@ func (c *Conn) SetPath(p wire.Path) {
 // already are cut when they are sent (again).
 func (c *Conn) SetMTU(mtu int) {
 	c.mtu = min(max(mtu, c.leastMTU()), c.cfg.MTU)
+	c.path = pathState{link: c.mtu}
 	c.setMSS()
 }
 

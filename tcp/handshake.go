@@ -151,6 +151,7 @@ func (c *Conn) establish(now Time, seg *wire.Segment) {
 	c.rack.fack = c.sndUna
 	c.cc.start(now, c.mss, segments)
 	c.pace.free = c.cc.window()
+	c.startKeepAlive(now)
 	c.setPace()
 	c.ackNow = true
 }

@@ -32,7 +32,7 @@ func (c *Conn) ReceiveICMP(now Time, e *wire.ICMPError) {
 	}
 	switch {
 	case tooBig(e):
-		c.lowerMTU(e)
+		c.lowerMTU(now, e)
 	case c.state == SynSent && hardError(e):
 		c.die(ErrNoRoute)
 	default:
@@ -67,7 +67,7 @@ func (c *Conn) leastMTU() int {
 // lowerMTU believes a router that the path carries less than we send. The router of
 // https://www.rfc-editor.org/rfc/rfc1191#section-5 that names no MTU gets the least; in IPv6 one that
 // names less than the least is not believed.
-func (c *Conn) lowerMTU(e *wire.ICMPError) {
+func (c *Conn) lowerMTU(now Time, e *wire.ICMPError) {
 	mtu := int(min(e.MTU, maxMTU))
 	if c.cfg.Flow.Is4() {
 		mtu = max(mtu, minPathMTU4)
@@ -76,6 +76,5 @@ func (c *Conn) lowerMTU(e *wire.ICMPError) {
 		c.stats.ICMPIgnored++
 		return
 	}
-	c.stats.PathMTU = mtu
-	c.SetMTU(mtu)
+	c.lowerPath(now, mtu)
 }

@@ -17,6 +17,7 @@ func (c *Conn) Receive(now Time, seg *wire.Segment) {
 	if !c.acceptable(now, seg) || seg.Flags&wire.FlagACK == 0 {
 		return
 	}
+	c.heardPeer(now)
 	if c.state == SynReceived && !c.completeOpen(now, seg) {
 		return
 	}

@@ -64,11 +64,19 @@ var probeByte = [1]byte{0xa5}
 // (https://www.rfc-editor.org/rfc/rfc1122#page-101, section 4.2.3.6). Linux answers each of those,
 // but only one empty probe in 500 ms.
 func (c *Conn) emitProbe(now Time, tx *Tx) int {
-	if !c.emitControl(now, tx, c.sndUna-1, wire.FlagACK, probeByte[:]) {
+	if !c.emitGarbage(now, tx) {
 		return 0
 	}
 	c.probeNow = false
-	tx.Again = true
 	c.stats.Probes++
 	return 1
+}
+
+// emitGarbage makes a segment that only asks for an answer.
+func (c *Conn) emitGarbage(now Time, tx *Tx) bool {
+	if !c.emitControl(now, tx, c.sndUna-1, wire.FlagACK, probeByte[:]) {
+		return false
+	}
+	tx.Again = true
+	return true
 }

@@ -17,6 +17,8 @@ type Stats struct {
 	Reneged                 uint64 // times the peer took SACKs back
 	DSACKs                  uint64
 	Probes                  uint64 // zero-window probes
+	KeepAlives              uint64 // keepalive probes
+	BlackHoles              uint64 // times that packets were made smaller because none of the large ones arrived
 	TailProbes              uint64 // tail loss probes
 	TailProbesHeld          uint64 // put off because the kernel held the segment
 	TailLosses              uint64 // losses that a tail loss probe repaired
@@ -32,7 +34,7 @@ type Stats struct {
 	ICMPIgnored             uint64 // errors that quote nothing outstanding, or say nothing new
 	ICMPSoft                uint64 // errors counted only
 
-	PathMTU    int // learnt from ICMP; 0 = never
+	PathMTU    int // learnt from ICMP, or from its absence; 0 = never
 	Cwnd       int // bytes
 	Ssthresh   int // bytes
 	InFlight   int // bytes

@@ -7,12 +7,13 @@ type timers struct {
 	rto      Time // retransmission, also of SYN
 	persist  Time // zero-window probe, https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6.1
 	timeWait Time
+	keep     Time // keepalive, https://www.rfc-editor.org/rfc/rfc9293#section-3.8.4
 	send     Time // Transmit may give more: the pacer's next turn, or another try for a frame
 }
 
-func (t *timers) init() { *t = timers{Never, Never, Never, Never, Never, Never} }
+func (t *timers) init() { *t = timers{Never, Never, Never, Never, Never, Never, Never} }
 
-func (t *timers) next() Time { return min(t.reo, t.pto, t.rto, t.persist, t.timeWait, t.send) }
+func (t *timers) next() Time { return min(t.reo, t.pto, t.rto, t.persist, t.timeWait, t.keep, t.send) }
 
 // Limits of retransmission.
 const (
@@ -47,6 +48,10 @@ func (c *Conn) Advance(now Time) {
 	if c.timers.persist <= now {
 		c.timers.persist = Never
 		c.onPersist(now)
+	}
+	if c.timers.keep <= now {
+		c.timers.keep = Never
+		c.onKeepAlive(now)
 	}
 	if c.timers.timeWait <= now {
 		c.timers.timeWait = Never
@@ -88,6 +93,7 @@ func (c *Conn) onRTO(now Time) {
 		return
 	}
 	c.stats.Timeouts++
+	c.suspectBlackHole(now)
 	c.enterLoss(now)
 	c.backoff = min(c.backoff+1, maxBackoff)
 	c.armRTO(now)
