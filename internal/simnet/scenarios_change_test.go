@@ -50,6 +50,15 @@ var changeScenarios = []scenario{
 		}})
 		sometimes(t, r, lossy)
 	}, func(s *tally) string { return missing(uint64(s.tcp.PathMTU), "fall of the path MTU") }},
+	{"black-hole", func(t *Trial, r *rand.Rand) { // the same, and no router says a word
+		t.BlackHole, t.Bytes = true, 5_000+r.IntN(20_000)
+		to := 1280 + r.IntN(100)
+		if !t.IPv6 {
+			to = 600 + r.IntN(800)
+		}
+		t.At = append(t.At, Action{tcp.Duration(r.IntN(6000)) * us, func(r *Run) { r.Forward.SetMTU(to) }})
+		sometimes(t, r, lossy)
+	}, func(s *tally) string { return missing(s.tcp.BlackHoles, "black hole that was found") }},
 	{"pauses", func(t *Trial, r *rand.Rand) { // the writer has nothing to say for longer than any timeout
 		t.Bytes = 20_000 + r.IntN(40_000)
 		t.WriterSleep, t.Commit = tcp.Duration(500+r.IntN(3000))*ms, 0

@@ -26,14 +26,15 @@ type Trial struct {
 
 	Congestion tcp.Congestion // of every stream
 
-	Streams int          // 0 = 1
-	Bytes   int          // in each stream
-	Commit  int          // most bytes in a commit; 0 = a full segment
-	Frames  int          // 0 = 192
-	Region  *umem.Region // memory to use again, of at least so many frames; nil = its own
-	IPv6    bool
-	VLAN    uint16
-	MTU     int // 0 = 1500
+	Streams   int          // 0 = 1
+	Bytes     int          // in each stream
+	Commit    int          // most bytes in a commit; 0 = a full segment
+	Frames    int          // 0 = 192
+	Region    *umem.Region // memory to use again, of at least so many frames; nil = its own
+	IPv6      bool
+	VLAN      uint16
+	BlackHole bool // no router answers for what is too big
+	MTU       int  // 0 = 1500
 
 	Lag         tcp.Duration // the poller comes up to so much late
 	WriterSleep tcp.Duration // the writer comes up to so much late
@@ -165,7 +166,9 @@ func (t Trial) start() (*Run, error) {
 	r.Forward.Watch(r.onWire)
 	r.Back = w.NewLink(t.Back, func(frame []byte) { r.Kernel().Deliver(frame) })
 	r.Peer.Reverse(r.Back)
-	r.Forward.OnTooBig(func(frame []byte, mtu int) { r.Back.Send(TooBig(frame, mtu)) })
+	if !t.BlackHole {
+		r.Forward.OnTooBig(func(frame []byte, mtu int) { r.Back.Send(TooBig(frame, mtu)) })
+	}
 	if err := r.connect(); err != nil {
 		if t.Region == nil {
 			err = errors.Join(err, r.region.Close())
