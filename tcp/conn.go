@@ -50,6 +50,8 @@ type Conn struct {
 	sendRST  bool
 	resetUna bool // the reset at sndUna is sent
 	sendSYN  bool
+	refuse   bool // a reset at refuseAt answers an ACK of a former connection
+	refuseAt Seq
 	probeNow bool // the persist timer asks for a probe
 	ipID     uint16
 
@@ -237,7 +239,7 @@ func (c *Conn) die(err error) {
 	}
 	c.state = Closed
 	c.timers.init()
-	c.sendSYN, c.ackNow = false, false
+	c.sendSYN, c.ackNow, c.refuse = false, false, false
 	for c.q.head != none {
 		c.dropSlot(c.q.head)
 	}

@@ -52,8 +52,8 @@
 //     has to be cut, and Linux answers every one of them.
 //   - Segments go out as they were committed: small ones are not joined, and go when the
 //     window has room for them (no Nagle, RFC 9293 section 3.7.4; Queue is PUSH).
-//   - An ACK that is not acceptable in SYN-SENT or SYN-RECEIVED is dropped; no RST
-//     answers it, nor what arrives when the connection is closed.
+//   - An ACK that is not acceptable in SYN-RECEIVED is dropped; no RST answers it, nor
+//     what arrives when the connection is closed.
 //   - A segment without payload that PAWS refuses is dropped without an answer (RFC 7323
 //     section 5.3): such ACKs are mostly overtaken ones, and two ends could go on for ever.
 //   - A reset in CLOSING or LAST-ACK is ErrReset, and Abort sends one there (RFC 9293

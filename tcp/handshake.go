@@ -66,7 +66,8 @@ func (c *Conn) setMSS() {
 func (c *Conn) receiveSynSent(now Time, seg *wire.Segment) {
 	hasACK := seg.Flags&wire.FlagACK != 0
 	if hasACK && Seq(seg.Ack) != c.iss.Add(1) {
-		return // an old duplicate: our SYN, sent again, sets it right
+		c.refuseACK(now, seg)
+		return
 	}
 	if seg.Flags&wire.FlagRST != 0 {
 		if hasACK {
@@ -85,6 +86,25 @@ func (c *Conn) receiveSynSent(now Time, seg *wire.Segment) {
 		return
 	}
 	c.establish(now, seg)
+}
+
+// refuseACK answers an ACK of something that this connection never sent: the peer has a
+// former one still, perhaps in TIME-WAIT, and gives it up
+// (https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.3). As seldom as challenge ACKs: anybody can ask.
+func (c *Conn) refuseACK(now Time, seg *wire.Segment) {
+	if seg.Flags&wire.FlagRST == 0 && c.challenge.allow(now) {
+		c.refuse, c.refuseAt = true, Seq(seg.Ack)
+		c.stats.Refusals++
+	}
+}
+
+// emitRefusal makes the reset of refuseACK; the SYN follows when its timer says so.
+func (c *Conn) emitRefusal(now Time, tx *Tx) int {
+	if !c.emit(now, tx, c.refuseAt, wire.FlagRST, nil, nil) {
+		return 0
+	}
+	c.refuse = false
+	return 1
 }
 
 // takeOptions takes over what the peer's SYN says.

@@ -112,6 +112,9 @@ func TestHandshakeWrongAck(t *testing.T) {
 			h.connect()
 			h.want(0, 0, wire.FlagSYN)
 			h.inject(wire.Segment{Flow: testFlow, Seq: 9000, Ack: ack, Flags: flags, Window: 1000, Options: h.opts})
+			if flags&wire.FlagACK != 0 && flags&wire.FlagRST == 0 { // it is told so
+				h.want(Seq(ack).Sub(testISS), 0, wire.FlagRST)
+			}
 			h.wantNothing()
 			h.wantState(SynSent)
 			h.synAck()

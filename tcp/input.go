@@ -140,16 +140,19 @@ const (
 	challengeMax    = 10
 )
 
-func (c *Conn) challengeACK(now Time) {
-	l := &c.challenge
+func (l *challengeLimit) allow(now Time) bool {
 	if now-l.since >= challengePeriod {
 		l.since, l.n = now, 0
 	}
-	if l.n >= challengeMax {
+	l.n++
+	return l.n <= challengeMax
+}
+
+func (c *Conn) challengeACK(now Time) {
+	if !c.challenge.allow(now) {
 		c.stats.ChallengesLimited++
 		return
 	}
-	l.n++
 	c.stats.Challenges++
 	c.ackNow = true
 }

@@ -30,6 +30,7 @@ type Stats struct {
 	NoTimestamp             uint64 // segments dropped that lack the agreed timestamp
 	ResetsIn                uint64
 	Challenges              uint64 // challenge ACKs
+	Refusals                uint64 // resets in answer to ACKs of a former connection, while opening
 	ChallengesLimited       uint64 // challenge ACKs not sent
 	ICMPIgnored             uint64 // errors that quote nothing outstanding, or say nothing new
 	ICMPSoft                uint64 // errors counted only

@@ -17,6 +17,9 @@ func (c *Conn) Transmit(now Time, out []Tx) int {
 	if c.sendRST {
 		n += c.emitResets(now, out)
 	}
+	if c.refuse && n < len(out) {
+		n += c.emitRefusal(now, &out[n])
+	}
 	if c.sendSYN && n < len(out) {
 		n += c.emitSYN(now, &out[n])
 	}

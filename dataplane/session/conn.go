@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/xsend/xsend/dataplane"
 	"github.com/xsend/xsend/hw"
@@ -24,6 +25,11 @@ type Conn struct {
 	writer  *dataplane.Writer
 	stream  *dataplane.Stream
 	closing sync.Once
+	given   atomic.Bool   // Close was called
+	gone    chan struct{} // closed when nothing of it is left
+	iss     tcp.Seq
+	reused  bool // the ports are those of a connection that was in TIME-WAIT, and used numbers below above
+	above   tcp.Seq
 
 	// Guarded by the session's mu once it knows the connection.
 	path hw.Path
@@ -67,7 +73,7 @@ func (c *Conn) Stats(ctx context.Context) (tcp.Stats, error) { return c.stream.S
 // session's Close does it for those that are left. What was committed is still sent,
 // our FIN behind it, and nobody is told of the releases. The local port is free once
 // nothing of the connection is left: after TIME-WAIT, one minute, or at once if it was
-// reset. It is for the writer's goroutine, with no frame reserved, and returns at
+// reset; a new connection between the same two ends may have it before. It is for the writer's goroutine, with no frame reserved, and returns at
 // once. Further calls do nothing.
 func (c *Conn) Close() {
 	c.closing.Do(func() {
@@ -78,6 +84,7 @@ func (c *Conn) Close() {
 		}
 		c.CloseWrite()
 		c.writer.Close()
+		c.given.Store(true)
 		go func() {
 			defer leave()
 			if c.stream.WaitHome(ctx) == nil {
@@ -114,6 +121,7 @@ func (s *Session) remove(c *Conn) {
 	if err := c.unprepare(); err != nil {
 		s.cfg.Warn(err.Error())
 	}
+	close(c.gone)
 }
 
 func (s *Session) connections() []*Conn {

@@ -24,7 +24,7 @@ func (s *Session) Dial(ctx context.Context, dc DialConfig) (*Conn, error) {
 		return nil, err
 	}
 	defer leave()
-	c := &Conn{session: s, remote: dc.Remote, dscp: dc.DSCP}
+	c := &Conn{session: s, remote: dc.Remote, dscp: dc.DSCP, gone: make(chan struct{})}
 	before, _ := s.prog.Counters()
 	if err := s.ns.do(func() error { return c.prepare(ctx, dc) }); err != nil {
 		return nil, errors.Join(err, c.unprepare())
@@ -77,6 +77,11 @@ func (c *Conn) prepare(ctx context.Context, dc DialConfig) (err error) {
 	source := c.path.Route.Source
 	if source.IsLinkLocalUnicast() && source.Is6() {
 		source = source.WithZone(s.link.Name)
+	}
+	if dc.LocalPort != 0 {
+		if err := c.reuse(ctx, netip.AddrPortFrom(c.path.Route.Source, dc.LocalPort), dc.Remote); err != nil {
+			return err
+		}
 	}
 	port, err := hw.ReservePort(netip.AddrPortFrom(source, dc.LocalPort))
 	if err != nil {
@@ -131,11 +136,12 @@ func (c *Conn) establish(ctx context.Context, dc DialConfig) (err error) {
 		return err
 	}
 	flow := wire.FlowOf(c.local, netip.AddrPortFrom(dc.Remote.Addr().WithZone(""), dc.Remote.Port()))
+	c.iss = c.sequence(s.secret.sequence(flow))
 	s.mu.Lock()
 	c.mtu = c.pathMTU()
 	s.mu.Unlock()
 	c.stream, err = c.queue.poller.Dial(ctx, c.writer, tcp.Config{
-		Flow: flow, Path: c.wirePath(c.path), MTU: c.mtu, ISS: s.secret.sequence(flow), TSOffset: s.secret.timestamp(flow),
+		Flow: flow, Path: c.wirePath(c.path), MTU: c.mtu, ISS: c.iss, TSOffset: s.secret.timestamp(flow),
 		MSS: dc.MSS, Congestion: dc.Congestion, FixedWindow: dc.FixedWindow, NoPacing: dc.NoPacing, Rate: dc.Rate,
 		RTOMin: tcp.Duration(dc.RTOMin), UserTimeout: tcp.Duration(dc.UserTimeout),
 		NoSACK: dc.NoSACK, NoTimestamps: dc.NoTimestamps, NoScale: dc.NoScale,
