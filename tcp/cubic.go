@@ -47,7 +47,7 @@ func (c *cubic) proportional() bool   { return true }
 func (c *cubic) setWindow(bytes int)  { c.cwnd = max(bytes, c.mss) }
 func (c *cubic) onRecovered(now Time) { c.cwnd = max(c.ssthresh, c.mss) }
 
-func (c *cubic) pacing(srtt Duration) uint64 { return windowRate(c.cwnd, c.ssthresh, srtt) }
+func (c *cubic) pacing(srtt Duration) uint64 { return windowRate(c.cwnd, srtt) }
 
 func (c *cubic) onAck(a *sample) {
 	acked := a.grow

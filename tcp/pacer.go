@@ -33,11 +33,11 @@ func (p *pacer) set(rate uint64) {
 func (p *pacer) ready(now Time) bool { return p.rate == 0 || p.wake <= now }
 
 func (p *pacer) sent(now Time, n int) {
-	if p.rate == 0 {
-		return
-	}
 	if p.limit == 0 && p.free > 0 {
 		p.free -= n
+		return
+	}
+	if p.rate == 0 {
 		return
 	}
 	credit := Duration(0)
@@ -46,25 +46,33 @@ func (p *pacer) sent(now Time, n int) {
 	}
 	p.next = max(p.next, now-credit)
 	p.rest += uint64(n) * uint64(Second) // n is at most a packet: far below 2^63
-	p.next += Time(p.rest / p.rate)
+	took := Time(p.rest / p.rate)
+	p.next += took
 	p.rest %= p.rate
-	if p.next > now+min(paceQuantum, Duration(maxQuantum*uint64(Second)/p.rate)) {
+	if p.next > now+p.quantum(took) {
 		p.wake = p.next
 	}
 }
 
-// windowRate is the rate that spreads a window over a round trip: twice in slow start,
-// so that it can double, and a fifth more afterwards, so that the window is what limits
-// (the ratios of Linux, tcp_update_pacing_rate). 0 = the round trip is not known yet.
-func windowRate(cwnd, ssthresh int, srtt Duration) uint64 {
+// quantum is how far ahead of the rate packets may go, of which the last took so long. Two go
+// together in any case unless the cap is what holds them up: a receiver that ACKs every
+// second one would wait for it.
+func (p *pacer) quantum(took Duration) Duration {
+	q := min(paceQuantum, Duration(maxQuantum*uint64(Second)/p.rate))
+	if p.rate != p.limit {
+		q = max(q, took)
+	}
+	return q
+}
+
+// windowRate is the rate that spreads a window over half a round trip: bursts get shorter,
+// and the window remains what limits. Less costs goodput under loss: with a fifth more than a
+// window per round trip, as Linux has it with sch_fq, 4 % of it at 1 % loss.
+func windowRate(cwnd int, srtt Duration) uint64 {
 	if srtt <= 0 {
 		return 0
 	}
-	rate := uint64(cwnd) * uint64(Second) / uint64(srtt)
-	if cwnd < ssthresh/2 {
-		return max(1, 2*rate)
-	}
-	return max(1, rate+rate/5)
+	return max(1, 2*uint64(cwnd)*uint64(Second)/uint64(srtt))
 }
 
 // setPace follows the congestion control.

@@ -17,7 +17,7 @@ func TestPacerWithoutRate(t *testing.T) {
 // The rate is kept to a packet over any time, and what was not used is lost.
 func TestPacerRate(t *testing.T) {
 	for _, rate := range []uint64{1000, 125_000, 12_500_000, 1_250_000_000, 12_345_678_901} {
-		p, span := pacer{rate: rate}, min(10*Second, Duration(1448e14/float64(rate)))
+		p, span := pacer{rate: rate, limit: rate}, min(10*Second, Duration(1448e14/float64(rate)))
 		now, bytes := Second, 0
 		for now < Second+span {
 			if p.ready(now) {
@@ -32,7 +32,7 @@ func TestPacerRate(t *testing.T) {
 			t.Errorf("rate %d: %d bytes in %d ns", rate, bytes, span)
 		}
 	}
-	p := pacer{rate: 1_000_000}
+	p := pacer{rate: 1_000_000, limit: 1_000_000}
 	p.sent(Second, 1000)
 	n := 0
 	for now := 100 * Second; p.ready(now); n++ {
@@ -78,7 +78,7 @@ func TestPacerRetransmissions(t *testing.T) {
 // What goes at once is a millisecond's worth, and never more than 64 KiB and a packet.
 func TestPacerQuantum(t *testing.T) {
 	for rate, most := range map[uint64]int{1_000_000: 1000 + 1448, 10_000_000: 10_000 + 1448, 1_000_000_000: maxQuantum + 1448} {
-		p := pacer{rate: rate}
+		p := pacer{rate: rate, limit: rate}
 		n := 0
 		for ; p.ready(Second); n += 1448 {
 			p.sent(Second, 1448)
@@ -86,6 +86,14 @@ func TestPacerQuantum(t *testing.T) {
 		if n > most || n < most-2*1448 {
 			t.Errorf("rate %d: %d bytes at once, should be about %d", rate, n, most-1448)
 		}
+	}
+	p := pacer{rate: 1000} // of a window, not of a cap: two go together
+	n := 0
+	for ; p.ready(Second); n++ {
+		p.sent(Second, 1448)
+	}
+	if n != 2 {
+		t.Errorf("%d packets of a slow window at once", n)
 	}
 }
 
@@ -114,22 +122,21 @@ func TestPacerInitialWindow(t *testing.T) {
 	h.out = nil
 }
 
-// In congestion avoidance the pace is a fifth more than the window needs; fixed has none.
+// The pace is a window in half a round trip; fixed has none.
 func TestPacerFollowsTheWindow(t *testing.T) {
 	for _, c := range []struct {
 		cc   control
 		want uint64
 	}{
-		{&reno{mss: 1000, cwnd: 10_000, ssthresh: 10_000}, 1_200_000},
-		{&reno{mss: 1000, cwnd: 10_000, ssthresh: 20_002}, 2_000_000},
-		{&cubic{mss: 1000, cubicState: cubicState{cwnd: 10_000, ssthresh: 5000}}, 1_200_000},
+		{&reno{mss: 1000, cwnd: 10_001}, 2_000_200},
+		{&cubic{mss: 1000, cubicState: cubicState{cwnd: 20_000}}, 4_000_000},
 		{&fixed{cwnd: 10_000}, 0},
 	} {
 		if got := c.cc.pacing(10 * Millisecond); got != c.want {
 			t.Errorf("%T: %d bytes per second, should be %d", c.cc, got, c.want)
 		}
 	}
-	if windowRate(10_000, 0, 0) != 0 {
+	if windowRate(100_000, 0) != 0 {
 		t.Error("a pace without a round trip")
 	}
 	var p pacer

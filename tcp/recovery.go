@@ -30,12 +30,21 @@ type recoveryState struct {
 // ACK that showed the loss delivered.
 func (c *Conn) enterRecovery(now Time, delivered int) {
 	c.stats.Recoveries++
-	// What limited transmit sent beyond the window does not count (https://www.rfc-editor.org/rfc/rfc5681#section-3.2, step 2).
 	c.mayUndo(false)
 	c.tlp, c.timers.pto = tlpState{}, Never
-	c.cc.onLoss(now, min(c.flightSize(), c.cc.window()))
+	c.cc.onLoss(now, c.used())
 	c.recovery = recoveryState{phase: phaseRecovery, point: c.sndNxt,
 		recoverFS: max(1, c.inFlight()+c.rack.lost.bytes+delivered), dupAcks: c.recovery.dupAcks}
+}
+
+// used is what the window was used for, and so what a reduction starts from: all of it where it
+// was what limited us, else what is in flight. What limited transmit sent beyond the window does
+// not count (https://www.rfc-editor.org/rfc/rfc5681#section-3.2, step 2).
+func (c *Conn) used() int {
+	if c.cwndLimited {
+		return c.cc.window()
+	}
+	return min(c.flightSize(), c.cc.window())
 }
 
 // reduceRate is PRR-SSRB with the safe-ACK heuristic: how much may be sent in

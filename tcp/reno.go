@@ -23,7 +23,7 @@ func (r *reno) window() int        { return r.cwnd }
 func (r *reno) threshold() int     { return r.ssthresh }
 func (r *reno) proportional() bool { return true }
 
-func (r *reno) pacing(srtt Duration) uint64 { return windowRate(r.cwnd, r.ssthresh, srtt) }
+func (r *reno) pacing(srtt Duration) uint64 { return windowRate(r.cwnd, srtt) }
 
 func (r *reno) onAck(a *sample) {
 	acked := a.grow

@@ -112,7 +112,7 @@ func (c *Conn) probeAcked(now Time, seg *wire.Segment, ev *ackEvent) {
 	case !t.again, ev.dsack && ev.dsackEnd == t.end:
 	case t.end.Before(c.sndUna):
 		c.stats.TailLosses++
-		c.cc.onLoss(now, min(c.flightSize(), c.cc.window()))
+		c.cc.onLoss(now, c.used())
 		c.cc.onRecovered(now)
 	case ev.acked == 0 && seg.Options.NumSACK == 0: // both arrived, says a peer without DSACK
 	default:
