@@ -7,6 +7,7 @@ import "math"
 // beta 0.7.
 type cubic struct {
 	mss   int
+	hy    hystart
 	saved cubicState
 	cubicState
 }
@@ -53,9 +54,13 @@ func (c *cubic) onAck(a *sample) {
 	acked := a.grow
 	if c.cwnd < c.ssthresh {
 		// What leads past the threshold counts in congestion avoidance.
-		grow := min(acked, c.ssthresh-c.cwnd)
+		n := min(acked, c.ssthresh-c.cwnd)
+		grow, leave := c.hy.grow(a, n)
 		c.cwnd = min(c.cwnd+grow, maxCwnd)
-		acked -= grow
+		acked -= n
+		if leave {
+			c.ssthresh = c.cwnd
+		}
 	}
 	if acked > 0 {
 		c.avoid(a.now, a.srtt, acked)
@@ -122,6 +127,7 @@ func (c *cubic) onLoss(_ Time, flight int) {
 		c.wMax = c.cwnd * (betaDen + betaNum) / (2 * betaDen)
 	}
 	c.ssthresh = max(flight*betaNum/betaDen, 2*c.mss)
+	c.hy.done = true
 }
 
 // onTimeout is https://www.rfc-editor.org/rfc/rfc9438#section-4.8: one segment, and the next

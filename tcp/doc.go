@@ -23,12 +23,17 @@
 //     both sides, zero-window probes, TIME-WAIT. RFC 5961: challenge ACKs.
 //   - RFC 7323: timestamps with PAWS, window scaling. RFC 6691: MSS.
 //   - RFC 2018 and 2883: SACK and DSACK; RFC 8985: RACK loss detection with a reordering
-//     window that DSACKs widen, and the tail loss probe;
+//     window that DSACKs widen, and the tail loss probe; RFC 5682: F-RTO with SACK;
+//     RFC 3522, 3708 and 4015: needless recoveries are seen by timestamps and DSACKs, and undone;
 //     RFC 6582 and 3042 for peers without SACK; RFC 9937: proportional rate reduction.
 //   - RFC 6298: retransmission timeout. RFC 6928: IW10.
-//   - RFC 9438: CUBIC. RFC 5681 and 3465: NewReno, the restart after a pause. Fixed: none, on
+//   - RFC 9438: CUBIC, RFC 9406: HyStart++ for the first slow start of both. RFC 5681 and 3465: NewReno, the restart after a pause. Fixed: none, on
 //     purpose. Delivery rate samples as in draft-ietf-ccwg-bbr-04 section 4.1.
-//   - RFC 1191, 8201: path MTU from ICMP, with the check of RFC 5927.
+//   - RFC 1191, 8201: path MTU from ICMP, with the check of RFC 5927; RFC 4821 section 7.7: paths
+//     that drop large packets and say nothing.
+//   - Keepalive (RFC 9293 section 3.8.4), off unless asked for; the user timeout of RFC 5482, ours
+//     alone: its option is neither sent nor read.
+//   - Pacing of every congestion control, a millisecond's worth at a time.
 //
 // # Departures
 //
@@ -44,6 +49,15 @@
 //     of microseconds a busy machine needs longer than two round trips to answer.
 //   - DSACKs count only as long as there are fewer than retransmissions: the rest is the
 //     network's own duplicates.
+//   - A window is paced over half a round trip, not the 0.8 of one that Linux takes with sch_fq:
+//     at 1 to 3 % loss that costs 4 to 9 % of goodput, this 0 to 3 %.
+//   - HyStart++ has no limit per ACK where NoPacing is set (RFC 9406 section 4.3, L).
+//   - F-RTO without SACK (RFC 5682 section 2) is left to timestamps.
+//   - A loss halves the congestion window where that is what limited us, as in Linux; what is
+//     in flight (RFC 5681 section 3.1, equation 4) is up to a segment less.
+//   - After four timeouts in a row a packet larger than 1280 bytes is tried at that size, then,
+//     over IPv4, at 576. Nothing is probed upwards (RFC 4821 section 7): after ten minutes the
+//     link's MTU is tried again, at the risk of four more timeouts.
 //   - The least MSS believed is 64 bytes, so that no peer can make packets of a byte, and
 //     the least IPv4 path MTU 576: paths below it are not served (RFC 1191 section 3).
 //   - A segment that is ACKed in part is sent again whole, from its first byte.
@@ -62,8 +76,7 @@
 //
 // # Limits
 //
-// No passive open, no delivery of received data, no F-RTO, undo of
-// spurious recoveries, ECN, keepalive, urgent data, auto-corking. The path MTU is never
-// probed, up or down (RFC 4821). FIN-WAIT-2 has no timeout of its own: whoever waits for
+// No passive open, no delivery of received data, no ECN, urgent data,
+// auto-corking. FIN-WAIT-2 has no timeout of its own: whoever waits for
 // the peer's FIN says how long.
 package tcp

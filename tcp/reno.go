@@ -9,6 +9,7 @@ type reno struct {
 	mss      int
 	cwnd     int
 	ssthresh int
+	hy       hystart
 	credit   int // bytes ACKed in congestion avoidance, not yet turned into window
 
 	savedCwnd, savedSsthresh int
@@ -29,9 +30,13 @@ func (r *reno) onAck(a *sample) {
 	acked := a.grow
 	if r.cwnd < r.ssthresh {
 		// Slow start grows by what was ACKed; what leads past the threshold counts below.
-		grow := min(acked, r.ssthresh-r.cwnd)
+		n := min(acked, r.ssthresh-r.cwnd)
+		grow, leave := r.hy.grow(a, n)
 		r.cwnd += grow
-		acked -= grow
+		acked -= n
+		if leave {
+			r.ssthresh = r.cwnd
+		}
 	}
 	r.credit += acked
 	for r.credit >= r.cwnd {
@@ -44,6 +49,7 @@ func (r *reno) onAck(a *sample) {
 // onLoss halves (https://www.rfc-editor.org/rfc/rfc5681#section-3.2, equation 4).
 func (r *reno) onLoss(_ Time, flight int) {
 	r.ssthresh = max(flight/2, 2*r.mss)
+	r.hy.done = true
 	r.credit = 0
 }
 
