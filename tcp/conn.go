@@ -73,7 +73,8 @@ type Conn struct {
 	lastProg Time // when the peer last ACKed something new
 	lastSent Time // when a segment was last sent; 0 = never
 
-	cwndLimited bool // the last Transmit left no room for a segment in the congestion window
+	cwndLimited bool // the congestion window left no room for a segment, now or since what was sent before limitEnd is ACKed
+	limitEnd    Seq
 	overrideSWS bool // the persist timer allows a small segment
 
 	sample    sample // of the ACK that is being worked on; here because an interface call would move it to the heap

@@ -29,7 +29,7 @@ func (c *Conn) Transmit(now Time, out []Tx) int {
 		}
 		n += c.resendLost(now, out[n:])
 		n += c.sendNew(now, out[n:])
-		c.cwndLimited = c.inFlight()+c.mss > c.cc.window()
+		c.noteLimit()
 		c.noteLull(n < len(out))
 		c.armPersist(now)
 		if c.probeNow && n < len(out) {
@@ -174,11 +174,21 @@ func (c *Conn) restart(now Time) {
 	}
 }
 
+// noteLimit notes whether the congestion window left no room for a segment. That it did once is
+// remembered until what is out now is ACKed: a pacer, or a late wakeup, that holds something
+// back for a moment does not make it a window that is not used.
+func (c *Conn) noteLimit() {
+	limited := c.inFlight()+c.mss > c.cc.window()
+	if limited || c.limitEnd.AtMost(c.sndUna) {
+		c.cwndLimited, c.limitEnd = limited, c.sndNxt
+	}
+}
+
 // noteLull marks what is sent from now on as limited by the writer, until all that is
 // in flight now is delivered: it says little about the path. done says that nothing more
 // can be sent at the moment.
 func (c *Conn) noteLull(done bool) {
-	if done && c.q.fresh == none && c.rack.lost.segments == 0 && !c.cwndLimited {
+	if done && c.q.fresh == none && c.rack.lost.segments == 0 && c.inFlight()+c.mss <= c.cc.window() {
 		c.rate.appLimited = max(1, c.rate.delivered+uint64(c.inFlight()))
 	}
 }
