@@ -30,7 +30,7 @@ check:
 	$(GO) mod tidy -diff
 	$(GO) test ./internal/policy
 	$(GO) test -race -short -timeout 15m ./umem ./tcp ./internal/wire ./dataplane/... ./internal/transfer
-	$(GO) test -race -short ./internal/simnet -simnet.seeds 5
+	$(GO) test -race -short ./internal/simnet -simnet.seeds 50
 	GOARCH=arm64 $(GO) build ./...
 	GOARCH=arm64 $(GO) vet ./...
 	$(MAKE) generate

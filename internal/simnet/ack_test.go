@@ -15,6 +15,14 @@ var (
 	first = flag.Uint64("simnet.first", 1, "first seed")
 )
 
+// some is n, and a tenth of it with -short.
+func some(n int) int {
+	if testing.Short() {
+		return max(1, n/10)
+	}
+	return n
+}
+
 // TestReleaseOnAckAndCompletion is the proof: whatever happens, the receiver gets the
 // promised bytes although the writer overwrites each frame the moment it is handed
 // back; no byte changes under the NIC's eyes; every frame comes back; the sums are right.
@@ -23,11 +31,7 @@ func TestReleaseOnAckAndCompletion(t *testing.T) {
 		s := &scenarios[i]
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
-			n := *seeds
-			if testing.Short() {
-				n = max(1, n/10)
-			}
-			s.run(t, n)
+			s.run(t, some(*seeds))
 		})
 	}
 }
