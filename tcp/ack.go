@@ -25,6 +25,7 @@ type ackEvent struct {
 	rate      rateSample
 	dsack     bool // it reports a duplicate, which ends at dsackEnd
 	dsackEnd  Seq
+	again     bool // it covers something that was sent again since the window was last reduced
 	original  bool // it covers, or SACKs, something sent before the last timeout and never sent again
 }
 
@@ -146,6 +147,7 @@ func (c *Conn) cumulative(now Time, ack Seq, ev *ackEvent) {
 		if ack.Before(s.end()) {
 			break
 		}
+		ev.again = ev.again || c.undo.covers(s)
 		if !s.has(slotSACKed) {
 			ev.delivered += s.seqLen()
 			ev.sample(now, s)

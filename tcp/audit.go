@@ -97,7 +97,7 @@ func (n *census) segment(c *Conn, s *slot) error {
 
 // auditList proves the links and sums of a list; the flight is in order of transmission.
 func (c *Conn) auditList(l *slotList, flag slotFlags) error {
-	segments, bytes, last := 0, 0, none
+	segments, bytes, again, last := 0, 0, 0, none
 	for i := l.oldest; i != none; i = c.q.slots[i].newer {
 		s := &c.q.slots[i]
 		if !s.has(flag) || s.older != last || segments > len(c.q.slots) {
@@ -108,10 +108,12 @@ func (c *Conn) auditList(l *slotList, flag slotFlags) error {
 		}
 		segments++
 		bytes += s.seqLen()
+		again += s.repeated()
 		last = i
 	}
-	if l.newest != last || segments != l.segments || bytes != l.bytes {
-		return fmt.Errorf("tcp: audit: counted / kept: %d/%d segments, %d/%d bytes", segments, l.segments, bytes, l.bytes)
+	if l.newest != last || segments != l.segments || bytes != l.bytes || again != l.again {
+		return fmt.Errorf("tcp: audit: counted / kept: %d/%d segments, %d/%d bytes, %d/%d sent again",
+			segments, l.segments, bytes, l.bytes, again, l.again)
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ type slotList struct {
 	oldest, newest int32
 	segments       int
 	bytes          int // sequence numbers
+	again          int // segments that were sent more than once
 }
 
 func (l *slotList) clear() { *l = slotList{oldest: none, newest: none} }
@@ -28,6 +29,7 @@ func (l *slotList) add(slots []slot, i, at int32) {
 	}
 	l.segments++
 	l.bytes += s.seqLen()
+	l.again += s.repeated()
 }
 
 // after is what follows slot i; the first for none.
@@ -53,6 +55,7 @@ func (l *slotList) remove(slots []slot, i int32) {
 	s.older, s.newer = none, none
 	l.segments--
 	l.bytes -= s.seqLen()
+	l.again -= s.repeated()
 }
 
 // enterFlight notes that slot i was just transmitted.

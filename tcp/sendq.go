@@ -62,6 +62,15 @@ func (s *slot) seqLen() int {
 	return int(s.length)
 }
 
+// repeated is 1 for a segment that was sent more than once. In a list of the flight no segment
+// is sent: it is taken out first.
+func (s *slot) repeated() int {
+	if s.xmits > 1 {
+		return 1
+	}
+	return 0
+}
+
 func (s *slot) end() Seq { return s.seq.Add(s.seqLen()) }
 
 // sendQueue is the segments from sndUna to sndEnd in order of sequence, in a fixed

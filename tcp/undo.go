@@ -12,12 +12,13 @@ type undoState struct {
 	pending int  // retransmissions whose duplicate was not reported
 }
 
-// mayUndo notes that congestion control is about to reduce its window. A tail loss probe
-// that is out is a retransmission whose duplicate may be reported too.
+// mayUndo notes that congestion control is about to reduce its window. What is in flight
+// for the second time, from an earlier recovery or as a tail loss probe, may be reported as a
+// duplicate too.
 func (c *Conn) mayUndo(timeout bool) {
-	c.undo = undoState{live: true, timeout: timeout, marker: c.sndUna, end: c.sndNxt}
+	c.undo = undoState{live: true, timeout: timeout, marker: c.sndUna, end: c.sndNxt, pending: c.rack.flight.again}
 	if c.tlp.out && c.tlp.again {
-		c.undo.pending = 1
+		c.undo.pending = max(1, c.undo.pending)
 	}
 	c.cc.save()
 }
@@ -41,12 +42,18 @@ func (u *undoState) duplicated(from Seq, n int) {
 	}
 }
 
+// covers reports that slot s, which is being ACKed, was sent again since the reduction: the ACK of one
+// that an earlier recovery sent again is older than everything that this one did.
+func (u *undoState) covers(s *slot) bool {
+	return u.live && u.first > 0 && s.xmits > 1 && s.sent >= u.first
+}
+
 // needless reports that the reduction followed from no loss.
 func (u *undoState) needless(ev *ackEvent) bool {
 	if !u.live || u.first == 0 {
 		return false
 	}
-	return ev.dsack && u.pending == 0 || ev.acked > 0 && ev.echo.before(u.first)
+	return ev.dsack && u.pending == 0 || ev.again && ev.echo.before(u.first)
 }
 
 // tryUndo takes back a needless reduction: the window is what it was, and what counted as

@@ -65,6 +65,72 @@ func TestUndoNotAfterALoss(t *testing.T) {
 	}
 }
 
+// secondRecovery is a connection in its second fast recovery. Segment 10, lost in the first one
+// beyond the point that ended it, was sent again at the moment returned and is on its way; segment
+// 20 was sent again since.
+func secondRecovery(t *testing.T, edit func(*Config, *harness)) (h *harness, resent Time) {
+	t.Helper()
+	h = flightOf(t, 10, edit)
+	full := h.c.MSS()
+	step := func(n int, blocks ...[2]int) {
+		t.Helper()
+		h.advance(2 * Millisecond)
+		for i := range blocks {
+			blocks[i][0], blocks[i][1] = blocks[i][0]*full, blocks[i][1]*full
+		}
+		h.ack(n*full, blocks...)
+	}
+	step(0, [2]int{1, 5})
+	h.want(1, full, wire.FlagACK)
+	h.write(10 * full)
+	h.wantData(10*full, 20*full)
+	step(0, [2]int{6, 10}, [2]int{1, 5})
+	h.want(5*full+1, full, wire.FlagACK)
+	step(5, [2]int{6, 10})
+	h.write(10 * full)
+	h.wantData(20*full, 30*full)
+	step(5, [2]int{11, 20}, [2]int{6, 10})
+	h.want(10*full+1, full, wire.FlagACK)
+	resent = h.now
+	step(10, [2]int{11, 20})
+	if st := h.c.Stats(); st.Phase != "open" || st.Recoveries != 1 {
+		t.Fatalf("%+v", st)
+	}
+	step(10, [2]int{21, 30}, [2]int{11, 20})
+	h.want(20*full+1, full, wire.FlagACK)
+	h.advance(2 * Millisecond)
+	return h, resent
+}
+
+// The ACK of what an earlier recovery sent again is older than all that this one did, and says
+// nothing about it (Eifel compares with the retransmission of the same segment,
+// https://www.rfc-editor.org/rfc/rfc3522#section-3.2).
+func TestUndoNotByAnEarlierRecovery(t *testing.T) {
+	h, resent := secondRecovery(t, func(c *Config, _ *harness) { c.Congestion = Fixed })
+	h.ackEcho(resent, 20*mss, [2]int{21 * mss, 30 * mss})
+	if st := h.c.Stats(); st.SpuriousRecoveries != 0 || st.Phase != "recovery" {
+		t.Fatalf("%+v", st)
+	}
+	h.ackEcho(Second, 30*mss) // the control: segment 20's own, late
+	if st := h.c.Stats(); st.SpuriousRecoveries != 1 {
+		t.Fatalf("%+v", st)
+	}
+}
+
+// A duplicate of what an earlier recovery sent again does not speak for this one.
+func TestUndoNotByAnEarlierDuplicate(t *testing.T) {
+	h, _ := secondRecovery(t, func(c *Config, h *harness) { c.Congestion, h.opts.HasTS = Fixed, false })
+	full := h.c.MSS()
+	h.ack(20*full, [2]int{10 * full, 11 * full}, [2]int{21 * full, 30 * full})
+	if st := h.c.Stats(); st.SpuriousRecoveries != 0 || st.DSACKs != 1 || st.Phase != "recovery" {
+		t.Fatalf("%+v", st)
+	}
+	h.ack(30*full, [2]int{20 * full, 21 * full})
+	if st := h.c.Stats(); st.SpuriousRecoveries != 1 {
+		t.Fatalf("%+v", st)
+	}
+}
+
 // All that was sent again arrived twice, says the peer: nothing was lost
 // (https://www.rfc-editor.org/rfc/rfc3708#section-2), even if the recovery is over by then.
 func TestUndoByDSACK(t *testing.T) {
