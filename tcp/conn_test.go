@@ -284,7 +284,7 @@ func TestAbortWithSackedSegments(t *testing.T) {
 func TestSetPath(t *testing.T) {
 	h := flightOf(t, 1, nil)
 	h.hold = true
-	p := wire.Path{DstMAC: [6]byte{2, 9, 9, 9, 9, 9}, VLAN: 5}
+	p := wire.Path{DstMAC: [6]byte{2, 9, 9, 9, 9, 9}, Tagged: true, VLAN: 5}
 	h.c.SetPath(p)
 	h.advance(300 * Millisecond)
 	s := h.want(1, mss, wire.FlagACK)

@@ -114,7 +114,7 @@ func TestTooBigIsUnderstood(t *testing.T) {
 	}{{"10.0.0.1:4000", "10.0.0.2:80", 0}, {"[fd00::1]:4000", "[fd00::2]:80", 0}, {"10.0.0.1:4000", "10.0.0.2:80", 7}} {
 		flow := wire.FlowOf(addrPort(tc.local), addrPort(tc.remote))
 		var tmpl wire.Template
-		tmpl.Init(flow, wire.Path{VLAN: tc.vlan})
+		tmpl.Init(flow, wire.Path{Tagged: tc.vlan != 0, VLAN: tc.vlan})
 		frame := make([]byte, tmpl.HeaderLen(0)+1000)
 		h := wire.Header{Seq: 0x01020304, Flags: wire.FlagACK}
 		tmpl.Put(frame[:tmpl.HeaderLen(0)], &h, 1000, 0)

@@ -32,9 +32,9 @@ type Trial struct {
 	Frames    int          // 0 = 192
 	Region    *umem.Region // memory to use again, of at least so many frames; nil = its own
 	IPv6      bool
-	VLAN      uint16
-	BlackHole bool // no router answers for what is too big
-	MTU       int  // 0 = 1500
+	VLAN      uint16 // of an 802.1Q tag; 0 = none
+	BlackHole bool   // no router answers for what is too big
+	MTU       int    // 0 = 1500
 
 	Lag         tcp.Duration // the poller comes up to so much late
 	WriterSleep tcp.Duration // the writer comes up to so much late
@@ -240,7 +240,7 @@ func (r *Run) openStreams() error {
 		port := uint16(firstPort + i)
 		cfg := tcp.Config{
 			Flow: wire.FlowOf(netip.AddrPortFrom(local, port), netip.AddrPortFrom(remote, 80)),
-			Path: wire.Path{SrcMAC: [6]byte{2, 0, 0, 0, 0, 1}, DstMAC: [6]byte{2, 0, 0, 0, 0, 2}, VLAN: r.VLAN},
+			Path: wire.Path{SrcMAC: [6]byte{2, 0, 0, 0, 0, 1}, DstMAC: [6]byte{2, 0, 0, 0, 0, 2}, Tagged: r.VLAN != 0, VLAN: r.VLAN},
 			MTU:  r.MTU, ISS: r.initialSequence(), TSOffset: r.timestampOffset(), TimeWait: tcp.Second,
 			Resum: r.Release != dataplane.ReleaseAck, Congestion: r.Congestion,
 		}

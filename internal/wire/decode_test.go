@@ -41,7 +41,7 @@ func (r random) flow(v6 bool) wire.Flow {
 func (r random) path() wire.Path {
 	p := wire.Path{SrcMAC: [6]byte(r.bytes(6)), DstMAC: [6]byte(r.bytes(6)), TOS: uint8(r.Uint32()), TTL: uint8(1 + r.IntN(255))}
 	if r.IntN(2) == 0 {
-		p.VLAN = uint16(1 + r.IntN(65535))
+		p.Tagged, p.VLAN = true, uint16(r.IntN(65536))
 	}
 	return p
 }
@@ -121,7 +121,7 @@ func checkDecoded(t *testing.T, seed uint64, frame []byte, f wire.Flow, p wire.P
 		t.Fatalf("seed %d: MACs %v > %v", seed, eth.SrcMAC, eth.DstMAC)
 	}
 	tag, _ := pkt.Layer(layers.LayerTypeDot1Q).(*layers.Dot1Q)
-	if (tag != nil) != (p.VLAN != 0) {
+	if (tag != nil) != p.Tagged {
 		t.Fatalf("seed %d: tag %v, want TCI %#x", seed, tag, p.VLAN)
 	}
 	if tag != nil && uint16(tag.Priority)<<13|tag.VLANIdentifier != p.VLAN&^0x1000 || tag != nil && tag.DropEligible != (p.VLAN&0x1000 != 0) {

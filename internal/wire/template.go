@@ -8,7 +8,8 @@ const DefaultTTL = 64
 // Path is what a frame needs below TCP.
 type Path struct {
 	SrcMAC, DstMAC [6]byte
-	VLAN           uint16 // tag control information (priority, DEI, VLAN ID); 0 = no tag
+	Tagged         bool   // with an 802.1Q tag
+	VLAN           uint16 // where Tagged: its tag control information (priority, DEI, VLAN ID)
 	TOS            uint8  // DSCP<<2 | ECN; the Traffic Class of IPv6
 	TTL            uint8  // the Hop Limit of IPv6; 0 = DefaultTTL
 }
@@ -39,7 +40,7 @@ func (t *Template) Init(f Flow, p Path) {
 	if f.Is4() {
 		t.l3, kind = ipv4Len, etherIPv4
 	}
-	if p.VLAN != 0 {
+	if p.Tagged {
 		t.l2 += vlanLen
 	}
 	if p.TTL == 0 {
@@ -65,7 +66,7 @@ func (t *Template) ether(p Path, kind uint16) {
 	copy(b, p.DstMAC[:])
 	copy(b[6:], p.SrcMAC[:])
 	binary.BigEndian.PutUint16(b[len(b)-2:], kind)
-	if p.VLAN != 0 {
+	if p.Tagged {
 		binary.BigEndian.PutUint16(b[12:], etherVLAN)
 		binary.BigEndian.PutUint16(b[14:], p.VLAN)
 	}

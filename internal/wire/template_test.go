@@ -66,11 +66,15 @@ func TestPutSums(t *testing.T) {
 func TestTemplateLengths(t *testing.T) {
 	for _, row := range []struct {
 		flow       wire.Flow
+		tagged     bool
 		vlan       uint16
 		l2, l3, l4 int
-	}{{flow4, 0, 14, 20, 54}, {flow4, 5, 18, 20, 58}, {flow6, 0, 14, 40, 74}, {flow6, 5, 18, 40, 78}} {
+	}{
+		{flow4, false, 0, 14, 20, 54}, {flow4, false, 5, 14, 20, 54}, {flow4, true, 0, 18, 20, 58}, {flow4, true, 5, 18, 20, 58},
+		{flow6, false, 0, 14, 40, 74}, {flow6, true, 5, 18, 40, 78},
+	} {
 		var tmpl wire.Template
-		tmpl.Init(row.flow, wire.Path{VLAN: row.vlan})
+		tmpl.Init(row.flow, wire.Path{Tagged: row.tagged, VLAN: row.vlan})
 		if tmpl.L2Len() != row.l2 || tmpl.L3Len() != row.l3 || tmpl.HeaderLen(0) != row.l4 || tmpl.HeaderLen(12) != row.l4+12 {
 			t.Errorf("%v: %d %d %d", row, tmpl.L2Len(), tmpl.L3Len(), tmpl.HeaderLen(0))
 		}
@@ -131,7 +135,7 @@ func TestNoAllocation(t *testing.T) {
 	var sink uint32
 	for name, f := range map[string]func(){
 		"Sum":  func() { sink += wire.Sum(frame, sink) + wire.SumSwap(sink) },
-		"Init": func() { tmpl.Init(flow4, wire.Path{VLAN: 7}) },
+		"Init": func() { tmpl.Init(flow4, wire.Path{Tagged: true, VLAN: 7}) },
 		"Put": func() {
 			var array [wire.MaxOptionLen]byte
 			opts := wire.PutSACK(wire.PutTimestamps(array[:0], 1, 2), blocks)
