@@ -25,6 +25,12 @@ type Interface struct {
 	Loopback bool
 	Kind     string // "veth", "vlan", "bond", "bridge"; empty for a plain device
 
+	// Of a VLAN device: the index of the interface that it is on, 0 where that is in another network namespace, and
+	// the ID and EtherType of its tag.
+	Lower        int
+	VLAN         uint16
+	VLANProtocol uint16
+
 	Driver        string // ethtool -i; the four are empty where the driver doesn't say
 	DriverVersion string
 	Firmware      string
@@ -116,6 +122,12 @@ func (k *kernel) describe(m linkMessage) Interface {
 		Ethernet:  m.hardware == unix.ARPHRD_ETHER,
 		Loopback:  m.flags&unix.IFF_LOOPBACK != 0,
 		XDPProgID: m.xdp.progID, XDPMode: m.xdp.String(),
+	}
+	if m.kind == "vlan" {
+		i.VLAN, i.VLANProtocol = m.vlan, m.vlanProtocol
+		if !m.lowerAbroad {
+			i.Lower = m.lower
+		}
 	}
 	// A driver that doesn't tell who it is can send all the same.
 	if d, err := k.driver(m.name); err == nil {

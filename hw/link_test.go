@@ -50,12 +50,13 @@ func equalInterfaces(a, b Interface) bool {
 func (i Interface) comparable() any {
 	return struct {
 		a [8]string
-		n [5]int
+		n [6]int
+		v [2]uint16
 		b [4]bool
 		x uint32
 	}{
 		[8]string{i.Name, i.Kind, i.Driver, i.DriverVersion, i.Firmware, i.Bus, i.QueueSource, i.XDPMode},
-		[5]int{i.Index, i.MTU, i.RxQueues, i.TxQueues},
+		[6]int{i.Index, i.MTU, i.RxQueues, i.TxQueues, i.Lower}, [2]uint16{i.VLAN, i.VLANProtocol},
 		[4]bool{i.Up, i.Carrier, i.Ethernet, i.Loopback}, i.XDPProgID,
 	}
 }

@@ -25,6 +25,10 @@ type linkMessage struct {
 	mac      []byte
 	rx, tx   int // queues allocated, not those in use
 	xdp      xdpAttachment
+
+	lower              int    // IFLA_LINK: what a VLAN device is on, and the peer of a veth
+	lowerAbroad        bool   // that is an index of another network namespace
+	vlan, vlanProtocol uint16 // of a VLAN device
 }
 
 type xdpAttachment struct {
@@ -96,19 +100,38 @@ func (m *linkMessage) attribute(kind uint16, value []byte) {
 	case unix.IFLA_NUM_TX_QUEUES:
 		m.tx = int(attrUint32(value))
 	case unix.IFLA_LINKINFO:
-		m.kind = parseKind(value)
+		m.info(value)
+	case unix.IFLA_LINK:
+		m.lower = int(attrUint32(value))
+	case unix.IFLA_LINK_NETNSID:
+		m.lowerAbroad = true
 	case unix.IFLA_XDP:
 		m.xdp = parseXDP(value)
 	}
 }
 
-func parseKind(b []byte) string {
+// info reads IFLA_LINKINFO: the kind comes before what only that kind has.
+func (m *linkMessage) info(b []byte) {
 	for kind, value := range attributes(b) {
-		if kind == nl.IFLA_INFO_KIND {
-			return unix.ByteSliceToString(value)
+		switch {
+		case kind == nl.IFLA_INFO_KIND:
+			m.kind = unix.ByteSliceToString(value)
+		case kind == nl.IFLA_INFO_DATA && m.kind == "vlan":
+			m.tag(value)
 		}
 	}
-	return ""
+}
+
+func (m *linkMessage) tag(b []byte) {
+	for kind, value := range attributes(b) {
+		switch {
+		case len(value) != 2:
+		case kind == nl.IFLA_VLAN_ID:
+			m.vlan = binary.NativeEndian.Uint16(value)
+		case kind == nl.IFLA_VLAN_PROTOCOL:
+			m.vlanProtocol = binary.BigEndian.Uint16(value)
+		}
+	}
 }
 
 // parseXDP reads IFLA_XDP. Where programs of several modes are attached at once the kernel leaves out

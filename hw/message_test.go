@@ -1,6 +1,7 @@
 package hw
 
 import (
+	"encoding/binary"
 	"testing"
 
 	"github.com/vishvananda/netlink/nl"
@@ -37,6 +38,45 @@ func TestParseLink(t *testing.T) {
 	}
 }
 
+// vlanInfo is the IFLA_LINKINFO of a VLAN device.
+func vlanInfo(id uint16, protocol uint16) []byte {
+	own := join(nil, [][]byte{
+		attr(nl.IFLA_VLAN_ID, binary.NativeEndian.AppendUint16(nil, id)...), attr(nl.IFLA_VLAN_FLAGS, make([]byte, 8)...),
+		attr(nl.IFLA_VLAN_PROTOCOL, binary.BigEndian.AppendUint16(nil, protocol)...),
+	})
+	return attr(unix.IFLA_LINKINFO, join(nil, [][]byte{attr(nl.IFLA_INFO_KIND, 'v', 'l', 'a', 'n', 0), attr(nl.IFLA_INFO_DATA|unix.NLA_F_NESTED, own...)})...)
+}
+
+// TestVLANDevice: what it is on counts in this namespace only, and means something else for other kinds.
+func TestVLANDevice(t *testing.T) {
+	below := attr(unix.IFLA_LINK, 9, 0, 0, 0)
+	other := attr(unix.IFLA_LINKINFO, join(nil, [][]byte{attr(nl.IFLA_INFO_KIND, 'v', 'e', 't', 'h', 0), attr(nl.IFLA_INFO_DATA, attr(nl.IFLA_VLAN_ID, 7, 0)...)})...)
+	for name, row := range map[string]struct {
+		attrs              [][]byte
+		lower              int
+		vlan, vlanProtocol uint16
+	}{
+		"here":                    {[][]byte{below, vlanInfo(7, 0x8100)}, 9, 7, 0x8100},
+		"largest, a service tag":  {[][]byte{below, vlanInfo(4094, 0x88a8)}, 9, 4094, 0x88a8},
+		"on one somewhere else":   {[][]byte{below, attr(unix.IFLA_LINK_NETNSID, 0, 0, 0, 0), vlanInfo(7, 0x8100)}, 0, 7, 0x8100},
+		"a veth's peer":           {[][]byte{below, other}, 0, 0, 0},
+		"an ID of another size":   {[][]byte{below, attr(unix.IFLA_LINKINFO, join(nil, [][]byte{attr(nl.IFLA_INFO_KIND, 'v', 'l', 'a', 'n'), attr(nl.IFLA_INFO_DATA, attr(nl.IFLA_VLAN_ID, 1, 0, 0)...)})...)}, 9, 0, 0},
+		"no kind before the rest": {[][]byte{below, attr(unix.IFLA_LINKINFO, attr(nl.IFLA_INFO_DATA, attr(nl.IFLA_VLAN_ID, 7, 0)...)...)}, 0, 0, 0},
+	} {
+		m, err := parseLink(linkBytes(0, 3, 0, row.attrs...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		k := kernel{
+			driver:   func(string) (driverInfo, error) { return driverInfo{}, unix.EOPNOTSUPP },
+			channels: func(string) (channelCounts, error) { return channelCounts{}, unix.EOPNOTSUPP },
+		}
+		if i := k.describe(m); i.Lower != row.lower || i.VLAN != row.vlan || i.VLANProtocol != row.vlanProtocol {
+			t.Errorf("%s: on %d, VLAN %d, tag %#x", name, i.Lower, i.VLAN, i.VLANProtocol)
+		}
+	}
+}
+
 func TestParseMalformed(t *testing.T) {
 	header := linkBytes(0, 3, 0)
 	for name, tail := range map[string][]byte{
@@ -70,6 +110,7 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte{})
 	f.Add(linkBytes(0, 3, 1, attr(unix.IFLA_IFNAME, 'a', 0), attr(unix.IFLA_XDP, attr(unix.IFLA_XDP_ATTACHED, 1)...)))
 	f.Add(linkBytes(7, -1, 0, attr(unix.IFLA_LINKINFO, attr(nl.IFLA_INFO_KIND, 'x')...)))
+	f.Add(linkBytes(0, 3, 1, attr(unix.IFLA_LINK, 9, 0, 0, 0), vlanInfo(7, 0x8100)))
 	f.Add(join(make([]byte, unix.SizeofNdMsg), [][]byte{attr(unix.NDA_DST, 10, 0, 0, 1), attr(unix.NDA_LLADDR, 1, 2, 3, 4, 5, 6)}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if m, err := parseLink(b); err == nil && (len(m.name) > len(b) || len(m.mac) > len(b) || len(m.kind) > len(b)) {

@@ -67,6 +67,7 @@ func newLabUp(std stdio, name *string) *cobra.Command {
 	flags.Float64Var(&cfg.Loss, "loss", 0, "percent of the packets that the receiver's end drops")
 	flags.Uint64Var(&cfg.LossSeed, "loss-seed", 0, "drop the same packets each time; 0: random ones")
 	wire.add(flags)
+	flags.IntVar(&cfg.VLAN, "vlan", 0, "let both kernels talk in this 802.1Q VLAN only, 1 to 4094: send with the same --vlan; 0: no tags")
 	flags.IntVar(&cfg.Queues, "queues", 1, "transmit and receive queues of each end")
 	return cmd
 }

@@ -55,6 +55,8 @@ type Config struct {
 	TxChecksum   bool // leave transmit checksum offload on, which hides wrong checksums (see the package comment)
 	Segmentation bool // leave TSO and GSO on, for a baseline of the kernel's TCP; needs TxChecksum
 
+	VLAN int // 1 to 4094: both ends talk in this 802.1Q VLAN only; 0: none
+
 	// Wire puts a userspace wire between the ends, in a namespace NAME-w of its own, which impairs what passes.
 	// Loss and LossSeed must be 0 then: the wire has its own. nil joins the ends directly.
 	Wire *netem.Config
@@ -109,6 +111,7 @@ func (l *Lab) furnish(ctx context.Context, cfg Config) error {
 		func() error { return l.settle(Sender, cfg) },
 		func() error { return l.settle(Receiver, cfg) },
 		func() error { return l.startWire(ctx, cfg) },
+		func() error { return l.startVLAN(cfg) },
 		func() error { return l.awaitReady(ctx, cfg) },
 		func() error { return l.startLoss(cfg) },
 	}
@@ -235,6 +238,9 @@ func (c Config) validate() error {
 	}
 	if c.Segmentation && !c.TxChecksum {
 		return fmt.Errorf("lab %s: segmentation offload needs transmit checksum offload: ask for both", c.Name)
+	}
+	if err := c.validateVLAN(); err != nil {
+		return err
 	}
 	if c.Wire != nil {
 		return c.validateWire()

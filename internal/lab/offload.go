@@ -62,6 +62,33 @@ func (o offload) read(name string) (bool, error) {
 	return v.value != 0, nil
 }
 
+// The flags of ETHTOOL_GFLAGS and ETHTOOL_SFLAGS for VLAN tags beside the frame, sent and received.
+const (
+	getFlags, setFlags = 0x25, 0x26
+
+	flagTxVLAN, flagRxVLAN = 1 << 7, 1 << 8
+)
+
+// setInBandTags has VLAN tags travel in the frame, both ways, and reads back what became of it.
+func setInBandTags(name string) error {
+	v := ethtoolValue{cmd: getFlags}
+	if err := ethtoolIoctl(name, &v); err != nil {
+		return fmt.Errorf("%s: read flags: %w", name, needRoot(err))
+	}
+	v = ethtoolValue{cmd: setFlags, value: v.value &^ (flagTxVLAN | flagRxVLAN)}
+	if err := ethtoolIoctl(name, &v); err != nil {
+		return fmt.Errorf("%s: set txvlan off: %w", name, needRoot(err))
+	}
+	v = ethtoolValue{cmd: getFlags}
+	if err := ethtoolIoctl(name, &v); err != nil {
+		return fmt.Errorf("%s: read flags: %w", name, needRoot(err))
+	}
+	if v.value&(flagTxVLAN|flagRxVLAN) != 0 {
+		return fmt.Errorf("%s: the kernel kept VLAN offloads on (flags %#x)", name, v.value)
+	}
+	return nil
+}
+
 func onOff(on bool) string {
 	if on {
 		return "on"
