@@ -29,6 +29,13 @@
 // off as a side effect, and by rtnetlink instead of by a bpf_link, which would end with the process that
 // made it. It is attached when loss is first asked for: a generic program costs each packet a copy.
 //
+// # VLAN
+//
+// With Config.VLAN the wire between the ends is that of an 802.1Q VLAN: BPF programs of the traffic control
+// layer tag what the kernel at either end sends, and drop what arrives without the tag. It takes no 8021q
+// module. What AF_XDP sends passes none of them: its sender tags for itself, and the XDP programs of both ends
+// see the tags. With the offload of tags that veth offers they would travel beside the frame, so it is off.
+//
 // # Goroutines and threads
 //
 // A network namespace belongs to an OS thread. Do locks the caller's goroutine to its thread, moves the

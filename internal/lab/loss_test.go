@@ -251,7 +251,12 @@ func TestLossProgramOnOddFrames(t *testing.T) {
 		{"shortest", drop1st, frame(0x0806, 14), xdpDrop}, // too short to be told from others
 		{"arp", drop1st, frame(0x0806, 60), xdpPass},
 		{"ipv4", drop1st, frame(0x0800, 60), xdpDrop},
-		{"vlan", drop1st, frame(0x8100, 60), xdpDrop},
+		{"shortest with a tag", drop1st, tagged(frame(0x0806, 17)), xdpDrop},
+		{"tagged arp", drop1st, tagged(frame(0x0806, 60)), xdpPass},
+		{"tagged ipv4", drop1st, tagged(frame(0x0800, 60)), xdpDrop},
+		{"tagged ipv6 tcp", drop1st, tagged(ipv6Frame(6)), xdpDrop},
+		{"tagged icmpv6", drop1st, tagged(ipv6Frame(58)), xdpPass},
+		{"two tags", drop1st, tagged(tagged(frame(0x0806, 60))), xdpDrop},
 		{"ipv6 tcp", drop1st, ipv6Frame(6), xdpDrop},
 		{"icmpv6", drop1st, ipv6Frame(58), xdpPass},
 		{"ipv6 hop by hop", drop1st, ipv6Frame(0), xdpPass},
@@ -274,6 +279,11 @@ func frame(etherType uint16, size int) []byte {
 	b := make([]byte, size)
 	binary.BigEndian.PutUint16(b[offEtherType:], etherType)
 	return b
+}
+
+// tagged is a frame with an 802.1Q tag in front of its EtherType.
+func tagged(b []byte) []byte {
+	return slices.Concat(b[:offEtherType], []byte{0x81, 0, 0, 7}, b[offEtherType:])
 }
 
 func ipv6Frame(next byte) []byte {

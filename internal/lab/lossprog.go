@@ -43,11 +43,13 @@ const (
 // doesn't depend on the kernel's own chatter.
 const (
 	etherTypeARP  = 0x0806
+	etherTypeVLAN = 0x8100
 	etherTypeIPv6 = 0x86dd
 
 	protocolHopByHop = 0  // how multicast listener reports start
 	protocolICMPv6   = 58 // neighbour discovery
 
+	vlanTagLen    = 4
 	offEtherType  = 12
 	offNextHeader = 14 + 6
 )
@@ -131,8 +133,8 @@ func lossInstructions(rules, counters int) asm.Instructions {
 	return append(p, verdict("exempt", counters, offExempt, xdpPass)...)
 }
 
-// classifyFrame sets R7 to 1 for ARP, ICMPv6 and IPv6 with hop-by-hop options. A frame too short to tell
-// is judged like any other.
+// classifyFrame sets R7 to 1 for ARP, ICMPv6 and IPv6 with hop-by-hop options, behind a VLAN tag too. A frame
+// too short to tell is judged like any other.
 func classifyFrame() asm.Instructions {
 	return asm.Instructions{
 		asm.Mov.Imm(asm.R7, 0),
@@ -143,7 +145,14 @@ func classifyFrame() asm.Instructions {
 		asm.JGT.Reg(asm.R4, asm.R3, "judge"),
 		asm.LoadMem(asm.R5, asm.R2, offEtherType, asm.Half),
 		asm.HostTo(asm.BE, asm.R5, asm.Half),
-		asm.JEq.Imm(asm.R5, etherTypeARP, "spare"),
+		asm.JNE.Imm(asm.R5, etherTypeVLAN, "type"),
+		asm.Add.Imm(asm.R2, vlanTagLen),
+		asm.Mov.Reg(asm.R4, asm.R2),
+		asm.Add.Imm(asm.R4, offNextHeader+1),
+		asm.JGT.Reg(asm.R4, asm.R3, "judge"),
+		asm.LoadMem(asm.R5, asm.R2, offEtherType, asm.Half),
+		asm.HostTo(asm.BE, asm.R5, asm.Half),
+		asm.JEq.Imm(asm.R5, etherTypeARP, "spare").WithSymbol("type"),
 		asm.JNE.Imm(asm.R5, etherTypeIPv6, "judge"),
 		asm.LoadMem(asm.R5, asm.R2, offNextHeader, asm.Byte),
 		asm.JEq.Imm(asm.R5, protocolICMPv6, "spare"),

@@ -34,6 +34,7 @@ type EndStatus struct {
 	Queues       int      `json:"queues"`
 	TxChecksum   bool     `json:"tx_checksumming"`
 	Segmentation bool     `json:"segmentation"` // TSO or GSO
+	VLAN         int      `json:"vlan"`         // that the end's kernel talks in; 0: none
 	XDPProgram   uint32   `json:"xdp_program"`  // number of the attached XDP program, 0 without one
 	RxPackets    uint64   `json:"rx_packets"`
 	TxPackets    uint64   `json:"tx_packets"`
@@ -113,7 +114,8 @@ func (s *EndStatus) readLink() error {
 		s.RxBytes, s.TxBytes = st.RxBytes, st.TxBytes
 		s.RxDropped, s.TxDropped = st.RxDropped, st.TxDropped
 	}
-	return errors.Join(s.readOffloads(), s.readAddresses(link))
+	s.VLAN, err = readVLAN(link)
+	return errors.Join(err, s.readOffloads(), s.readAddresses(link))
 }
 
 func (s *EndStatus) readOffloads() error {

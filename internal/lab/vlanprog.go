@@ -21,10 +21,7 @@ const (
 	tcActShot = 2
 )
 
-const (
-	etherTypeVLAN = 0x8100
-	vlanIDMask    = 0x0fff // of the tag control information
-)
+const vlanIDMask = 0x0fff // of the tag control information
 
 // tagInstructions put a tag on each packet that the kernel sends. Where that fails the packet is dropped:
 // without its tag it would be in another VLAN.
