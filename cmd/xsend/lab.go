@@ -132,8 +132,12 @@ func printLabStatus(w io.Writer, s lab.Status) {
 		fmt.Fprintf(w, "lab %s: loss %g %%, %d of %d packets dropped\n", s.Name, s.Loss.Percent, s.Counters.Dropped, s.Counters.Dropped+s.Counters.Passed)
 	}
 	for _, e := range []lab.EndStatus{s.Sender, s.Receiver} {
-		fmt.Fprintf(w, "  %-12s %-8s %-4s mtu %d  queues %d  %s  tx %d packets  rx %d packets\n", e.Namespace, e.Interface,
-			upDown(e.Up && e.Carrier), e.MTU, e.Queues, strings.Join(e.Addresses, " "), e.TxPackets, e.RxPackets)
+		vlan := ""
+		if e.VLAN != 0 {
+			vlan = fmt.Sprintf("  VLAN %d", e.VLAN)
+		}
+		fmt.Fprintf(w, "  %-12s %-8s %-4s mtu %d  queues %d%s  %s  tx %d packets  rx %d packets\n", e.Namespace, e.Interface,
+			upDown(e.Up && e.Carrier), e.MTU, e.Queues, vlan, strings.Join(e.Addresses, " "), e.TxPackets, e.RxPackets)
 	}
 }
 

@@ -78,6 +78,7 @@ func (f *sendFlags) pathFlags(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVarP(&f.cfg.Interface, "interface", "I", "", "interface to send from (default: the route's)")
 	flags.StringVarP(&f.source, "source", "B", "", "address to send from (default: the route's)")
+	flags.Var(vlanValue(&f.cfg.VLAN), "vlan", "put an 802.1Q tag with this VLAN ID on what is sent, 0 to 4094: it leaves by the NIC under the VLAN device of that ID, or by the route's interface where that is none (default: no tag)")
 	flags.Uint16Var(&f.cfg.LocalPort, "cport", 0, "local port; further connections count up from it (default: a free one)")
 	flags.BoolVarP(&f.cfg.Want4, "ipv4", "4", false, "use IPv4 only")
 	flags.BoolVarP(&f.cfg.Want6, "ipv6", "6", false, "use IPv6 only")
@@ -166,6 +167,7 @@ func (f *sendFlags) config(cmd *cobra.Command, std stdio, args []string) (err er
 		return errors.New("both --json and --json-stream: choose one object at the end, or one for each event")
 	}
 	f.cfg.Interval, f.cfg.Discard = f.interval, !f.asJSON
+	f.cfg.Tagged = cmd.Flags().Changed("vlan")
 	f.cfg.Parameters = map[string]string{}
 	cmd.Flags().VisitAll(func(flag *pflag.Flag) {
 		if flag.Name != "help" {

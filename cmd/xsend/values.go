@@ -42,6 +42,10 @@ func dscpValue(at *uint8) *value[uint8] {
 	return &value[uint8]{at: at, kind: "DSCP", parse: units.ParseDSCP}
 }
 
+func vlanValue(at *uint16) *value[uint16] {
+	return &value[uint16]{at: at, kind: "ID", parse: units.ParseVLAN}
+}
+
 // timeValue reads a duration, or a plain number of unit.
 func timeValue(at *time.Duration, unit time.Duration) *value[time.Duration] {
 	v := &value[time.Duration]{at: at, kind: "TIME", parse: func(s string) (time.Duration, error) { return units.ParseTime(s, unit) }}

@@ -30,6 +30,13 @@ type Config struct {
 	// Source is the address to send from; unset is what the kernel would choose.
 	Source netip.Addr
 
+	// Tagged puts an 802.1Q tag with the ID VLAN on what is sent, from 0 (a priority tag, which is in no VLAN) to
+	// 4094. Where the route leaves by a VLAN device with that ID, frames leave by the NIC under it. Where it
+	// leaves by a NIC, whoever set that up has to see to it that its neighbours are found in the VLAN.
+	// Answers may come with the tag or, from a NIC that strips it, without.
+	Tagged bool
+	VLAN   uint16
+
 	Binding Binding      // "" = native
 	Attach  xdpprog.Mode // how the steering program is attached
 	Mode    afxdp.Mode   // copy or zero-copy

@@ -105,7 +105,8 @@ func (c *Conn) pathMTU() int {
 }
 
 func (c *Conn) wirePath(p hw.Path) wire.Path {
-	return wire.Path{SrcMAC: [6]byte(c.session.link.MAC), DstMAC: p.MAC, TOS: c.dscp << 2}
+	s := c.session
+	return wire.Path{SrcMAC: [6]byte(s.via.MAC), DstMAC: p.MAC, Tagged: s.cfg.Tagged, VLAN: s.cfg.VLAN, TOS: c.dscp << 2}
 }
 
 // add makes the connection one that follows what happens to its path. What happened

@@ -71,12 +71,12 @@ func (c *Conn) prepare(ctx context.Context, dc DialConfig) (err error) {
 	if c.path, err = s.resolve(ctx, dc.Remote.Addr()); err != nil {
 		return err
 	}
-	if c.path.Route.Interface != s.link.Index {
-		return fmt.Errorf("%w: %v leaves by interface %d, the session is on %s", ErrInterface, dc.Remote.Addr(), c.path.Route.Interface, s.link.Name)
+	if c.path.Route.Interface != s.via.Index {
+		return fmt.Errorf("%w: %v leaves by interface %d, the session is on %s", ErrInterface, dc.Remote.Addr(), c.path.Route.Interface, s.via.Name)
 	}
 	source := c.path.Route.Source
 	if source.IsLinkLocalUnicast() && source.Is6() {
-		source = source.WithZone(s.link.Name)
+		source = source.WithZone(s.via.Name)
 	}
 	if dc.LocalPort != 0 {
 		if err := c.reuse(ctx, netip.AddrPortFrom(c.path.Route.Source, dc.LocalPort), dc.Remote); err != nil {
@@ -206,7 +206,7 @@ func (s *Session) explain(err error, before []uint64) error {
 			tcp.ErrTimeout, err, n)
 	}
 	if where == "" {
-		return fmt.Errorf("%w: %w: no answer", tcp.ErrTimeout, err)
+		return fmt.Errorf("%w: %w: no answer%s", tcp.ErrTimeout, err, s.cfg.tags())
 	}
 	return fmt.Errorf("%w: %w: answers arrived on RX queues without a socket and were dropped: queue%s; bind all of them (--queues 0), or steer with ethtool -L %s combined %d",
 		tcp.ErrTimeout, err, where, s.link.Name, len(s.queues))

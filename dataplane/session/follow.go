@@ -17,7 +17,7 @@ type follower struct {
 }
 
 func newFollower(s *Session, path hw.Path) (*follower, error) {
-	w, err := hw.NewWatch(s.life, hw.WatchConfig{Link: s.link, Paths: []hw.Path{path}})
+	w, err := hw.NewWatch(s.life, hw.WatchConfig{Link: s.via, Paths: []hw.Path{path}})
 	if err != nil {
 		return nil, err
 	}
@@ -75,13 +75,13 @@ func (f *follower) apply(e hw.Event) {
 	case hw.NeighbourChanged:
 		f.setPath(e)
 	case hw.RouteChanged:
-		if e.Path.Route.Interface != s.link.Index {
-			s.cfg.Warn(fmt.Sprintf("route to %v now leaves by interface %d; connections stay on %s", e.Path.Route.Destination, e.Path.Route.Interface, s.link.Name))
+		if e.Path.Route.Interface != s.via.Index {
+			s.cfg.Warn(fmt.Sprintf("route to %v now leaves by interface %d; connections stay on %s", e.Path.Route.Destination, e.Path.Route.Interface, s.via.Name))
 			return
 		}
 		f.setPath(e)
 	}
-	s.cfg.Warn(fmt.Sprintf("%s: %v", s.link.Name, e))
+	s.cfg.Warn(fmt.Sprintf("%s: %v", s.via.Name, e))
 }
 
 // setMTU follows the interface's MTU. Packets larger than it would be dropped by the

@@ -46,6 +46,8 @@ func TestOpenRefuses(t *testing.T) {
 		"odd ring":           {cfg: session.Config{Ring: 1000}, want: session.ErrConfig, says: "power of two"},
 		"huge ring":          {cfg: session.Config{Ring: 1 << 30}, want: session.ErrConfig, says: "65536"},
 		"no writers":         {cfg: session.Config{Writers: -1}, want: session.ErrConfig, says: "-1 writers"},
+		"VLAN over 4094":     {cfg: session.Config{Tagged: true, VLAN: 4095}, want: session.ErrConfig, says: "VLAN 4095: must be from 0 to 4094"},
+		"VLAN, no tag":       {cfg: session.Config{VLAN: 7}, want: session.ErrConfig, says: "VLAN 7 without Tagged"},
 		"other binding":      {cfg: session.Config{Binding: "dpdk"}, want: session.ErrConfig, says: "native or asavie"},
 		"no such CPU":        {cfg: session.Config{CPU: []int{4000}}, want: session.ErrConfig, says: "CPU 4000"},
 		"negative CPU":       {cfg: session.Config{CPU: []int{-1}}, want: session.ErrConfig, says: "CPU -1"},

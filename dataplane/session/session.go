@@ -49,7 +49,8 @@ var (
 type Session struct {
 	cfg    Config
 	info   Info
-	link   hw.Interface
+	link   hw.Interface // with our program and sockets
+	via    hw.Interface // that routes leave by: link, or a VLAN device on it
 	trust  bool
 	ns     *namespace
 	prog   *xdpprog.Program
@@ -140,6 +141,9 @@ func (c *Config) setDefaults() error {
 	if c.Writers == 0 {
 		c.Writers = 1
 	}
+	if err := c.checkVLAN(); err != nil {
+		return err
+	}
 	if c.NeighbourWait == 0 {
 		c.NeighbourWait = DefaultNeighbourWait
 	}
@@ -219,8 +223,11 @@ func (s *Session) findPath(ctx context.Context) (hw.Path, error) {
 	if err != nil {
 		return hw.Path{}, err
 	}
-	s.link, err = hw.LookupIndex(path.Route.Interface)
-	s.mtu = s.link.MTU
+	if s.via, err = hw.LookupIndex(path.Route.Interface); err != nil {
+		return hw.Path{}, err
+	}
+	s.mtu = s.via.MTU
+	s.link, err = s.cfg.findLink(s.via, hw.LookupIndex)
 	return path, err
 }
 
@@ -241,7 +248,10 @@ func (s *Session) attach(ctx context.Context) (err error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, carrierWait)
 	defer cancel()
-	return hw.WaitCarrier(ctx, s.link.Index) // attaching resets some NICs
+	if err := hw.WaitCarrier(ctx, s.link.Index); err != nil { // attaching resets some NICs
+		return err
+	}
+	return hw.WaitCarrier(ctx, s.via.Index)
 }
 
 func (s *Session) describe(path hw.Path) {
@@ -250,7 +260,7 @@ func (s *Session) describe(path hw.Path) {
 	caps := s.queues[0].caps
 	s.info = Info{
 		Interface: s.link.Name, Driver: s.link.Driver, DriverVersion: s.link.DriverVersion, Firmware: s.link.Firmware, Bus: s.link.Bus,
-		Kernel: unix.ByteSliceToString(uts.Release[:]), MTU: s.link.MTU, MAC: s.link.MAC.String(),
+		Kernel: unix.ByteSliceToString(uts.Release[:]), MTU: s.via.MTU, MAC: s.via.MAC.String(),
 		Binding: s.cfg.Binding, Attach: s.prog.Mode().String(), Mode: "copy",
 		Queues: len(s.queues), Frames: s.cfg.Frames, Chunk: s.cfg.Chunk, Ring: s.cfg.Ring,
 		RxChecksum: "verify", ProgramID: s.prog.ID(), Source: path.Route.Source, NextHop: path.Route.NextHop,

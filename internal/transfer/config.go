@@ -52,6 +52,8 @@ type Config struct {
 
 	Interface   string
 	Source      netip.Addr
+	Tagged      bool          // with an 802.1Q tag
+	VLAN        uint16        // of the tag
 	Congestion  string        // one of Congestions(); "" = the engine's default
 	NoPacing    bool          // what the windows allow goes at once; BitRate still holds
 	FixedWindow int64         // bytes that fixed has in flight; 0 = as much as the peer takes
@@ -146,7 +148,7 @@ func (c *Config) validate() error {
 // sessionConfig is what the session is opened with, for that destination.
 func (c *Config) sessionConfig(dst netip.Addr) (session.Config, error) {
 	sc := session.Config{
-		Interface: c.Interface, Destination: dst, Source: c.Source, Binding: session.Binding(c.Binding),
+		Interface: c.Interface, Destination: dst, Source: c.Source, Tagged: c.Tagged, VLAN: c.VLAN, Binding: session.Binding(c.Binding),
 		Queues: c.Queues, Frames: c.Frames, Chunk: c.Chunk, Writers: c.Parallel, Witness: c.Rewrite, Warn: c.Warn,
 	}
 	var errs []error

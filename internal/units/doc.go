@@ -1,5 +1,5 @@
-// Package units reads and prints the quantities of the command line: sizes, rates, times and DSCP code
-// points, spelled as iperf3 spells them.
+// Package units reads and prints the quantities of the command line: sizes, rates, times, DSCP code
+// points and VLAN IDs, spelled as iperf3 spells them where it has them.
 //
 // # What it owns
 //

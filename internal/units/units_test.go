@@ -1,6 +1,8 @@
 package units
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 )
@@ -46,6 +48,19 @@ func TestParseTime(t *testing.T) {
 	for _, s := range []string{"", "-1", "-1s", "1x", "NaN", "1e300", "+Inf"} {
 		if got, err := ParseTime(s, time.Second); err == nil {
 			t.Errorf("ParseTime(%q) = %v, want an error", s, got)
+		}
+	}
+}
+
+func TestParseVLAN(t *testing.T) {
+	for s, want := range map[string]uint16{"0": 0, "1": 1, "7": 7, "010": 10, "4094": 4094} {
+		if got, err := ParseVLAN(s); got != want || err != nil {
+			t.Errorf("ParseVLAN(%q) = %d, %v; want %d", s, got, err, want)
+		}
+	}
+	for _, s := range []string{"", "-1", "+1", "4095", "4096", "65536", "18446744073709551616", "0x7", "7.0", "seven", " 7"} {
+		if got, err := ParseVLAN(s); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("%q: give a number from 0 to 4094", s)) {
+			t.Errorf("ParseVLAN(%q) = %d, %v; want an error", s, got, err)
 		}
 	}
 }
