@@ -63,7 +63,9 @@ func (c *Capture) frame(open map[endpoint]*Flow, frame []byte, port layers.TCPPo
 	network := packet.NetworkLayer()
 	switch {
 	case segment.DstPort == port:
-		c.sent(open, endpoint{network.NetworkFlow(), segment.SrcPort}, network, segment)
+		if flow := c.sent(open, endpoint{network.NetworkFlow(), segment.SrcPort}, network, segment); flow != nil {
+			flow.tagged(packet)
+		}
 	case segment.SrcPort == port:
 		c.answered(open, endpoint{network.NetworkFlow().Reverse(), segment.DstPort}, segment)
 	}
@@ -80,7 +82,7 @@ func announcesTCP(packet gopacket.Packet) bool {
 	return false
 }
 
-func (c *Capture) sent(open map[endpoint]*Flow, from endpoint, network gopacket.NetworkLayer, segment *layers.TCP) {
+func (c *Capture) sent(open map[endpoint]*Flow, from endpoint, network gopacket.NetworkLayer, segment *layers.TCP) *Flow {
 	flow := open[from]
 	if segment.SYN && !segment.ACK && (flow == nil || flow.iss != segment.Seq) {
 		flow = &Flow{Source: from.network.Src().String(), Port: uint16(from.port), iss: segment.Seq, end: -1, una: -1}
@@ -89,12 +91,13 @@ func (c *Capture) sent(open map[endpoint]*Flow, from endpoint, network gopacket.
 	}
 	if flow == nil {
 		c.Orphan++
-		return
+		return nil
 	}
 	if !checksumHolds(network, segment) {
 		flow.BadChecksums++
 	}
 	flow.sent(segment)
+	return flow
 }
 
 func (c *Capture) answered(open map[endpoint]*Flow, from endpoint, segment *layers.TCP) {

@@ -25,6 +25,13 @@ func flowOf(t *testing.T, r *capturetest.Recording) *Flow {
 	return c.Flows[0]
 }
 
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
 func stream(n int) []byte {
 	b := make([]byte, n)
 	rand.New(rand.NewSource(1)).Read(b)
@@ -52,6 +59,9 @@ func TestStreamIsPutTogetherInAnyOrder(t *testing.T) {
 			f := flowOf(t, r)
 			if f.SHA256() != sha256.Sum256(want) || !f.Complete() || f.Length() != 5000 {
 				t.Errorf("complete %t, length %d, hash equal %t", f.Complete(), f.Length(), f.SHA256() == sha256.Sum256(want))
+			}
+			if tags, bare := 7*btoi(r.VLAN), 7*btoi(!r.VLAN); f.Tags[7] != tags || f.Bare != bare || len(f.Tags) != btoi(r.VLAN) {
+				t.Errorf("tags %v, %d frames without; want %d and %d", f.Tags, f.Bare, tags, bare)
 			}
 			if f.Segments != 5 || f.Resent != 1 || f.Retransmitted != 1 || f.Differing != nil || f.BadChecksums != 0 || f.Stray != 0 {
 				t.Errorf("flow: %d segments, %d resent, %d bytes, differing %v, %d bad, %d stray", f.Segments, f.Resent, f.Retransmitted, f.Differing, f.BadChecksums, f.Stray)

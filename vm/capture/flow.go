@@ -3,6 +3,7 @@ package capture
 import (
 	"crypto/sha256"
 
+	"github.com/google/gopacket"
 	"github.com/google/gopacket/layers"
 )
 
@@ -20,6 +21,9 @@ type Range struct {
 type Flow struct {
 	Source string // the sender's address
 	Port   uint16 // the sender's port
+
+	Tags map[uint16]int // frames of the sender by the VLAN ID of their outer 802.1Q tag
+	Bare int            // frames of the sender without one
 
 	Segments      int     // segments with payload, probes not counted
 	Retransmitted int64   // payload bytes that had left before
@@ -71,6 +75,19 @@ func (f *Flow) SHA256() [sha256.Size]byte {
 // (https://www.rfc-editor.org/rfc/rfc9293#section-3.4).
 func (f *Flow) offset(seq uint32) int64 {
 	return f.highest + int64(int32(seq-(f.iss+1)-uint32(f.highest)))
+}
+
+// tagged counts a frame of the sender by its outer tag.
+func (f *Flow) tagged(packet gopacket.Packet) {
+	tag, ok := packet.Layer(layers.LayerTypeDot1Q).(*layers.Dot1Q)
+	if !ok {
+		f.Bare++
+		return
+	}
+	if f.Tags == nil {
+		f.Tags = map[uint16]int{}
+	}
+	f.Tags[tag.VLANIdentifier]++
 }
 
 func (f *Flow) sent(segment *layers.TCP) {

@@ -74,6 +74,7 @@ func judgeWire(r run, blame func(string, ...any)) {
 	changed, resent := 0, 0
 	for _, f := range r.wire.Flows {
 		judgeStream(r, f, blame)
+		judgeTags(r, f, blame)
 		changed += len(f.Differing) + f.BadChecksums
 		resent += f.Resent
 		if r.expect != broken {
@@ -95,6 +96,20 @@ func judgeStream(r run, f *capture.Flow, blame func(string, ...any)) {
 	}
 	if sum := fmt.Sprintf("%x", f.SHA256()); sum != r.want {
 		blame("wire: %d bytes left first as SHA-256 %s, sent was %s", f.Length(), sum, r.want)
+	}
+}
+
+// judgeTags holds every frame of the sender to the VLAN of the run.
+func judgeTags(r run, f *capture.Flow, blame func(string, ...any)) {
+	all, right := f.Bare, f.Bare
+	for _, n := range f.Tags {
+		all += n
+	}
+	if r.vlan != 0 {
+		right = f.Tags[r.vlan]
+	}
+	if right != all {
+		blame("wire: %d of the sender's %d frames are in VLAN %d (0: none): tags %v, %d without", right, all, r.vlan, f.Tags, f.Bare)
 	}
 }
 

@@ -3,7 +3,7 @@
 //
 //	verdict DIR
 //
-// Each line of runs is "NAME PORT EXPECT"; beside it lie wire.pcap, NAME.sha256 (of the
+// Each line of runs is "NAME PORT VLAN EXPECT", VLAN 0 for no tags; beside it lie wire.pcap, NAME.sha256 (of the
 // file that was sent), NAME.send.json and NAME.sink.json. It prints one line per run and exits 1 when one of
 // them isn't as expected, 2 when the files can't be read.
 package main

@@ -18,6 +18,7 @@ import (
 type run struct {
 	name   string
 	port   uint16
+	vlan   uint16 // that the sender's frames have to be in; 0: none
 	expect string // one of the expectations in judge.go
 	want   string // SHA-256 of the file, hexadecimal
 	send   report
@@ -91,7 +92,7 @@ func load(dir string) ([]run, error) {
 	var runs []run
 	for lines := bufio.NewScanner(list); lines.Scan(); {
 		var r run
-		if _, err := fmt.Sscan(lines.Text(), &r.name, &r.port, &r.expect); err != nil {
+		if _, err := fmt.Sscan(lines.Text(), &r.name, &r.port, &r.vlan, &r.expect); err != nil {
 			return nil, fmt.Errorf("read runs: line %q: %w", lines.Text(), err)
 		}
 		if !slices.Contains(expectations, r.expect) {

@@ -16,10 +16,12 @@ import (
 // guest is what a scenario with one run left behind, written by leave.
 type guest struct {
 	file   []byte
+	want   uint16 // the VLAN that the scenario names
 	send   map[string]any
 	sink   map[string]any
 	resend []byte // sent again as bytes 1000 to 2000, when there is something
 	passed []byte // what the wire shows, the file itself unless set
+	vlan   bool   // the wire is VLAN 7
 	flip   bool   // the FIN leaves with a bit changed
 }
 
@@ -50,7 +52,7 @@ func (g *guest) leave(t *testing.T, expect string) string {
 		}
 		return text
 	}
-	write("runs", fmt.Appendf(nil, "one %d %s\n", capturetest.SinkPort, expect))
+	write("runs", fmt.Appendf(nil, "one %d %d %s\n", capturetest.SinkPort, g.want, expect))
 	write("one.sha256", fmt.Appendf(nil, "%x\n", sha256.Sum256(g.file)))
 	write("one.send.json", object(g.send))
 	write("one.sink.json", object(g.sink))
@@ -64,6 +66,7 @@ func (g *guest) wire(t *testing.T) []byte {
 		passed = g.passed
 	}
 	r := capturetest.New(t)
+	r.VLAN = g.vlan
 	r.SYN()
 	for at := 0; at < len(passed); at += 1000 {
 		r.Data(at, passed[at:at+1000])
@@ -86,23 +89,27 @@ func TestVerdict(t *testing.T) {
 		change  func(*guest)
 		problem string // a part of one; empty when there must be none
 	}{
-		"all is well":               {intact, func(*guest) {}, ""},
-		"resent and the same":       {intactResent, func(g *guest) { g.resend = g.file[1000:2000] }, ""},
-		"broken on the wire":        {broken, func(g *guest) { g.resend = marker }, ""},
-		"broken by its own count":   {broken, func(g *guest) { g.send["rewritten_in_flight"] = 3 }, ""},
-		"nothing resent":            {intactResent, func(*guest) {}, "proves nothing"},
-		"control without power":     {broken, func(*guest) {}, "no power"},
-		"rewritten":                 {intactResent, func(g *guest) { g.resend = marker }, "1 resent ranges carried different bytes"},
-		"wrong checksum":            {intact, func(g *guest) { g.flip = true }, "wrong TCP checksum"},
-		"counted as rewritten":      {intact, func(g *guest) { g.send["rewritten_in_flight"] = 3 }, "rewritten_in_flight 3"},
-		"lent too early":            {intact, func(g *guest) { g.send["lent_while_held"] = 3 }, "lent_while_held 3"},
-		"sink got something else":   {broken, func(g *guest) { g.sink["sha256"] = "00"; g.resend = marker }, "the sink received"},
-		"wire shows something else": {intact, func(g *guest) { g.passed = make([]byte, 5000) }, "left first as SHA-256"},
-		"leak":                      {intact, func(g *guest) { g.send["frames"] = map[string]any{"leaked": 1} }, "1 frames leaked"},
-		"descriptor lost":           {intact, func(g *guest) { g.send["descriptors"].(map[string]any)["completed"] = 7 }, "9 descriptors submitted, 8"},
-		"bytes kept":                {intact, func(g *guest) { g.send["bytes_released"] = 4999 }, "4999 released"},
-		"copy mode":                 {intact, func(g *guest) { g.send["mode"] = "copy" }, `mode "copy"`},
-		"name no longer there":      {intact, func(g *guest) { delete(g.send, "lent_while_held") }, "no lent_while_held"},
+		"all is well":                {intact, func(*guest) {}, ""},
+		"resent and the same":        {intactResent, func(g *guest) { g.resend = g.file[1000:2000] }, ""},
+		"broken on the wire":         {broken, func(g *guest) { g.resend = marker }, ""},
+		"broken by its own count":    {broken, func(g *guest) { g.send["rewritten_in_flight"] = 3 }, ""},
+		"nothing resent":             {intactResent, func(*guest) {}, "proves nothing"},
+		"control without power":      {broken, func(*guest) {}, "no power"},
+		"rewritten":                  {intactResent, func(g *guest) { g.resend = marker }, "1 resent ranges carried different bytes"},
+		"wrong checksum":             {intact, func(g *guest) { g.flip = true }, "wrong TCP checksum"},
+		"counted as rewritten":       {intact, func(g *guest) { g.send["rewritten_in_flight"] = 3 }, "rewritten_in_flight 3"},
+		"lent too early":             {intact, func(g *guest) { g.send["lent_while_held"] = 3 }, "lent_while_held 3"},
+		"sink got something else":    {broken, func(g *guest) { g.sink["sha256"] = "00"; g.resend = marker }, "the sink received"},
+		"wire shows something else":  {intact, func(g *guest) { g.passed = make([]byte, 5000) }, "left first as SHA-256"},
+		"leak":                       {intact, func(g *guest) { g.send["frames"] = map[string]any{"leaked": 1} }, "1 frames leaked"},
+		"descriptor lost":            {intact, func(g *guest) { g.send["descriptors"].(map[string]any)["completed"] = 7 }, "9 descriptors submitted, 8"},
+		"bytes kept":                 {intact, func(g *guest) { g.send["bytes_released"] = 4999 }, "4999 released"},
+		"copy mode":                  {intact, func(g *guest) { g.send["mode"] = "copy" }, `mode "copy"`},
+		"in the VLAN":                {intact, func(g *guest) { g.vlan, g.want = true, 7 }, ""},
+		"not in the VLAN":            {intact, func(g *guest) { g.want = 7 }, "are in VLAN 7"},
+		"in another VLAN":            {intact, func(g *guest) { g.vlan, g.want = true, 8 }, "0 of the sender's 7 frames are in VLAN 8"},
+		"tags that nobody asked for": {intact, func(g *guest) { g.vlan = true }, "are in VLAN 0"},
+		"name no longer there":       {intact, func(g *guest) { delete(g.send, "lent_while_held") }, "no lent_while_held"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := sound()
@@ -127,7 +134,7 @@ func TestIncompleteFolders(t *testing.T) {
 		"no runs":        func(dir string) error { return os.Truncate(filepath.Join(dir, "runs"), 0) },
 		"no file's hash": func(dir string) error { return os.Remove(filepath.Join(dir, "one.sha256")) },
 		"odd expectation": func(dir string) error {
-			return os.WriteFile(filepath.Join(dir, "runs"), []byte("one 5001 splendid\n"), 0o600)
+			return os.WriteFile(filepath.Join(dir, "runs"), []byte("one 5001 0 splendid\n"), 0o600)
 		},
 	} {
 		dir := sound().leave(t, intact)
