@@ -9,9 +9,11 @@ import (
 	"io/fs"
 	"net/netip"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
 // The kernel makes a link ready in work queues: milliseconds, up to a second when many links change at once.
@@ -54,7 +56,8 @@ func (l *Lab) bothReady(cfg Config) (bool, error) {
 	return true, nil
 }
 
-// ready tells whether the end's link is operational and its IPv6 address answers neighbour solicitations.
+// ready tells whether the end's link is operational, its IPv6 address answers neighbour solicitations, and all of
+// them can be bound to.
 func (l *Lab) ready(end string, cfg Config) (ready bool, err error) {
 	err = l.withLink(end, func(link netlink.Link) error {
 		if link.Attrs().OperState != netlink.OperUp {
@@ -64,7 +67,10 @@ func (l *Lab) ready(end string, cfg Config) (ready bool, err error) {
 			ready = true
 			return nil
 		}
-		ready, err = joined(l.end(end).IPv6.Addr())
+		if ready, err = joined(l.end(end).IPv6.Addr()); !ready || err != nil {
+			return err
+		}
+		ready, err = bindable(link)
 		return err
 	})
 	return ready, err
@@ -81,6 +87,17 @@ func joined(addr netip.Addr) (bool, error) {
 	}
 	group := solicitedNode(addr)
 	return bytes.Contains(groups, []byte(hex.EncodeToString(group[:]))), nil
+}
+
+// bindable tells whether all IPv6 addresses of a link can be used. Even without duplicate address detection the
+// kernel keeps a link-local one back until its work queue comes to it.
+func bindable(link netlink.Link) (bool, error) {
+	addrs, err := netlink.AddrList(link, netlink.FAMILY_V6)
+	if err != nil {
+		return false, fmt.Errorf("addresses of %s: %w", link.Attrs().Name, err)
+	}
+	tentative := func(a netlink.Addr) bool { return a.Flags&unix.IFA_F_TENTATIVE != 0 }
+	return !slices.ContainsFunc(addrs, tentative), nil
 }
 
 // solicitedNode is the group that neighbour solicitations for an address go to,
