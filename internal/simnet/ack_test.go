@@ -50,7 +50,7 @@ func (s *scenario) run(t *testing.T, n int) {
 			longest, slowest = took, seed
 		}
 	}
-	t.Logf("slowest: seed %d, %d ms", slowest, longest/ms)
+	t.Logf("%s: slowest: seed %d, %d ms", s.name, slowest, longest/ms)
 	if t.Failed() || n < 20 {
 		return
 	}

@@ -76,6 +76,7 @@ func TestEndings(t *testing.T) {
 func (e *ending) run(t *testing.T, seed uint64) {
 	rnd := rand.New(rand.NewPCG(seed, 0xe4d))
 	trial := ordinary(seed, rnd)
+	trial.Congestion = tcp.Congestions()[seed%uint64(len(tcp.Congestions()))]
 	e.build(&trial, rnd)
 	r, err := trial.Do()
 	if err != nil {
