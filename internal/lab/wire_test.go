@@ -350,3 +350,71 @@ func TestWireIgnoresNoise(t *testing.T) {
 	})
 	sound(t, l)
 }
+
+// TestWireKeepsTags: the kernel takes a VLAN tag out of a frame before the wire sees it; the wire puts it back.
+func TestWireKeepsTags(t *testing.T) {
+	l := newLab(t, "tags", Config{Wire: &netem.Config{}})
+	from, to := packetSocket(t, l, Sender), packetSocket(t, l, Receiver)
+	const etherType, vlan = 0x88b5, 5 // a type for experiments
+	for _, tag := range [][]byte{{0x81, 0x00, 0x20, vlan}, nil} {
+		frame := append([]byte{2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2}, tag...)
+		frame = binary.BigEndian.AppendUint16(frame, etherType)
+		if _, err := unix.Write(from, append(frame, make([]byte, 46)...)); err != nil {
+			t.Fatal(err)
+		}
+		n, aux := nextFrame(t, to, etherType)
+		want := uint32(0)
+		if tag != nil {
+			want = unix.TP_STATUS_VLAN_VALID
+		}
+		if aux.Status&unix.TP_STATUS_VLAN_VALID != want || want != 0 && aux.Vlan_tci != 0x2000|vlan || n != 14+46 {
+			t.Errorf("tag %x: arrived with %+v, %d bytes", tag, aux, n)
+		}
+	}
+}
+
+// packetSocket sees what an end's interface receives.
+func packetSocket(t *testing.T, l *Lab, end string) (fd int) {
+	t.Helper()
+	do(t, l, end, func() error {
+		link, err := linkNamed(l.end(end).Interface)
+		if err != nil {
+			return err
+		}
+		const all = unix.ETH_P_ALL << 8 // in network byte order
+		if fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, all); err != nil {
+			return err
+		}
+		t.Cleanup(func() { unix.Close(fd) })
+		timeout := unix.Timeval{Sec: 10}
+		return errors.Join(
+			unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_AUXDATA, 1),
+			unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &timeout),
+			unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: all, Ifindex: link.Attrs().Index}),
+		)
+	})
+	return fd
+}
+
+// nextFrame waits for a frame of that type and returns its length and what the kernel says of it.
+func nextFrame(t *testing.T, fd int, etherType uint16) (n int, aux unix.TpacketAuxdata) {
+	t.Helper()
+	b, oob := make([]byte, 2048), make([]byte, 256)
+	for {
+		n, oobn, _, _, err := unix.Recvmsg(fd, b, oob, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if binary.BigEndian.Uint16(b[12:]) != etherType {
+			continue
+		}
+		msgs, err := unix.ParseSocketControlMessage(oob[:oobn])
+		if err != nil || len(msgs) != 1 {
+			t.Fatalf("%d control messages, %v", len(msgs), err)
+		}
+		if _, err := binary.Decode(msgs[0].Data, binary.NativeEndian, &aux); err != nil {
+			t.Fatal(err)
+		}
+		return n, aux
+	}
+}

@@ -23,16 +23,9 @@ type mmsghdr struct {
 type batch struct {
 	headers [batchSize]mmsghdr
 	vectors [batchSize]unix.Iovec
-	control [batchSize]stamp // when each frame came
+	notes   [batchSize]notes
 	frames  [batchSize][]byte
-	due     [batchSize]Time // of each frame to send
 	used    int
-}
-
-// stamp is the control message of SO_TIMESTAMPNS.
-type stamp struct {
-	header unix.Cmsghdr
-	at     unix.Timespec
 }
 
 // newBatch returns a batch with buffers to receive into, or without.
@@ -43,31 +36,28 @@ func newBatch(receive bool) *batch {
 		b.headers[i].header.Iov = &b.vectors[i]
 		b.headers[i].header.SetIovlen(1)
 		if receive {
-			b.frames[i] = make([]byte, maxFrame)
-			b.point(i)
-			b.headers[i].header.Control = (*byte)(unsafe.Pointer(&b.control[i])) // a member of b, too
+			b.frames[i] = make([]byte, tagLen+maxFrame)
+			b.vectors[i].Base = &b.frames[i][tagLen] // a tag may have to be put back
+			b.vectors[i].SetLen(maxFrame)
+			b.headers[i].header.Control = &b.notes[i][0] // a member of b, too
+			b.headers[i].header.SetControllen(len(notes{}))
 		}
 	}
 	return b
 }
 
-// point makes the kernel read or write frame i, which isn't empty.
-func (b *batch) point(i int) {
-	b.vectors[i].Base = &b.frames[i][0]
-	b.vectors[i].SetLen(len(b.frames[i]))
-}
-
 // add puts a frame to send at the end.
-func (b *batch) add(frame []byte, due Time) {
-	b.frames[b.used], b.due[b.used] = frame, due
-	b.point(b.used)
+func (b *batch) add(frame []byte) {
+	b.frames[b.used] = frame
+	b.vectors[b.used].Base = unsafe.SliceData(frame)
+	b.vectors[b.used].SetLen(len(frame))
 	b.used++
 }
 
 // receive fills the batch with what has come, without waiting, and returns the number of frames.
 func (b *batch) receive(fd int) (int, error) {
-	for i := range max(b.used, 1) { // the last call has used them
-		b.headers[i].header.SetControllen(int(unsafe.Sizeof(stamp{})))
+	for i := range b.used { // the last call has shortened it to what there was
+		b.headers[i].header.SetControllen(len(notes{}))
 	}
 	// MSG_TRUNC makes the length that of the whole frame, as it was before it was cut.
 	n, err := b.call(unix.SYS_RECVMMSG, fd, 0, batchSize, unix.MSG_DONTWAIT|unix.MSG_TRUNC)
@@ -75,13 +65,20 @@ func (b *batch) receive(fd int) (int, error) {
 	return n, err
 }
 
-// came is when frame i came, in nanoseconds of the real-time clock; 0 where the kernel doesn't say.
-func (b *batch) came(i int) int64 {
-	s := &b.control[i]
-	if b.headers[i].header.Controllen == 0 || s.header.Level != unix.SOL_SOCKET || s.header.Type != unix.SCM_TIMESTAMPNS {
-		return 0
+// received returns frame i as it was on the line, and when it came, in nanoseconds of the real-time clock (0
+// where the kernel doesn't say). Without ok it was larger than any frame should be.
+func (b *batch) received(i int) (frame []byte, came int64, ok bool) {
+	size := int(b.headers[i].length)
+	if size > maxFrame {
+		return nil, 0, false
 	}
-	return s.at.Nano()
+	came, tag := b.notes[i].read(int(b.headers[i].header.Controllen))
+	if tag == 0 || size < etherLen {
+		return b.frames[i][tagLen:][:size], came, true
+	}
+	frame = b.frames[i][:tagLen+size]
+	insertTag(frame, tag)
+	return frame, came, true
 }
 
 // send sends frames from number i on and returns how many the kernel took.

@@ -41,7 +41,7 @@ func Flood(ctx context.Context, name string, frame []byte, rate int64, d time.Du
 func (s *socket) burst(frame []byte, n uint64) (sent uint64, err error) {
 	for sent < n {
 		for s.out.used = 0; s.out.used < batchSize && uint64(s.out.used) < n-sent; {
-			s.out.add(frame, 0)
+			s.out.add(frame)
 		}
 		took, err := s.out.send(s.fd, 0)
 		sent += uint64(took)

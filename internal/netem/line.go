@@ -34,14 +34,17 @@ func newLine(rule Impairment, seed uint64) *line {
 	return l
 }
 
-// set changes what the line does from the next packet on and numbers packets from 1 again. What is under way
-// stays as it is.
+// set changes what the line does from the next packet on, numbers packets from 1 again and counts from zero. What
+// is under way stays as it is, and isn't counted.
 func (l *line) set(rule Impairment, seed uint64) {
 	l.rule, l.seed = rule.withDefaults(), seed
 	l.loss, l.late = thresholdOf(rule.Loss), thresholdOf(rule.Reorder)
 	l.twice, l.broken = thresholdOf(rule.Duplicate), thresholdOf(rule.Corrupt)
 	l.cut = rule.Loss == 100
 	l.number, l.count = 0, Direction{}
+	for i := range l.pending.heap {
+		l.pending.heap[i].old = true
+	}
 }
 
 // offer takes a frame that has come, of which it keeps a copy.
@@ -141,19 +144,19 @@ func (l *line) next() (Time, bool) {
 }
 
 // take returns the next packet that is due, or nil. The frame goes back with release.
-func (l *line) take(now Time) (frame []byte, due Time) {
+func (l *line) take(now Time) (frame []byte) {
 	if at, ok := l.next(); !ok || at > now {
-		return nil, 0
+		return nil
 	}
 	e := l.pending.pop()
-	return e.frame, e.due
+	if !e.old {
+		l.count.sent(len(e.frame), now-e.due)
+	}
+	return e.frame
 }
 
-// release gives a frame back that left, so late.
-func (l *line) release(frame []byte, late Time) {
-	l.count.sent(len(frame), late)
-	l.free.put(frame)
-}
+// release gives a frame back that left.
+func (l *line) release(frame []byte) { l.free.put(frame) }
 
 // refuse gives a frame back that could not be sent.
 func (l *line) refuse(frame []byte) {

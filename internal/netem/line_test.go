@@ -32,12 +32,12 @@ func drain(l *line) (all []departure) {
 		if !ok {
 			return all
 		}
-		if early, _ := l.take(at - 1); early != nil {
+		if l.take(at-1) != nil {
 			panic("a packet left before it was due")
 		}
-		frame, due := l.take(at)
-		all = append(all, departure{numberOf(frame), due, bytes.Clone(frame)})
-		l.release(frame, at-due)
+		frame := l.take(at)
+		all = append(all, departure{numberOf(frame), at, bytes.Clone(frame)})
+		l.release(frame)
 	}
 }
 
@@ -103,7 +103,7 @@ func TestNumbersSkipWhatCarriesNothing(t *testing.T) {
 		}
 		var got []int
 		for {
-			frame, _ := l.take(0)
+			frame := l.take(0)
 			if frame == nil {
 				return got
 			}
@@ -147,6 +147,17 @@ func TestSetNumbersFromOne(t *testing.T) {
 	offerAll(l, 300, 0)
 	if !slices.Equal(numbers(drain(l)), first) || l.count.Packets != 300 {
 		t.Errorf("not the first pattern again; counted %+v", l.count)
+	}
+}
+
+// TestSetCountsWhatComesAfterIt: what was under way then arrives, and is in no counter.
+func TestSetCountsWhatComesAfterIt(t *testing.T) {
+	l := newLine(Impairment{Delay: time.Millisecond}, 1)
+	offerAll(l, 5, 0)
+	l.set(Impairment{}, 1)
+	l.offer(0, numbered(6))
+	if all := drain(l); len(all) != 6 || l.count.Sent != 1 || l.count.Packets != 1 {
+		t.Errorf("%d packets left, counted %+v", len(all), l.count)
 	}
 }
 
@@ -296,7 +307,7 @@ func TestCorruptionTurnsOneBit(t *testing.T) {
 		sent := tcpFrame(0x10, 100)
 		sent = append(sent, 0, 0, 0) // what is behind the IP packet is padding, which no checksum covers
 		l.offer(Time(i), sent)
-		got, _ := l.take(Time(i))
+		got := l.take(Time(i))
 		differs := 0
 		for j := range sent {
 			n := bits.OnesCount8(sent[j] ^ got[j])
@@ -346,8 +357,7 @@ func TestLateness(t *testing.T) {
 	l := newLine(Impairment{}, 1)
 	for _, late := range []time.Duration{0, 100 * time.Microsecond, 500 * time.Microsecond} {
 		l.offer(0, numbered(1))
-		frame, due := l.take(Time(late))
-		l.release(frame, Time(late)-due)
+		l.release(l.take(Time(late)))
 	}
 	if s := l.summary(); s.LateMax != 500 || s.LateMean != 200 || s.Late != 1 {
 		t.Errorf("mean %v, worst %v, %d too late; want 200, 500, 1", s.LateMean, s.LateMax, s.Late)
@@ -365,11 +375,11 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 			l.offer(now, frame)
 		}
 		for {
-			f, due := l.take(now)
+			f := l.take(now)
 			if f == nil {
 				return
 			}
-			l.release(f, now-due)
+			l.release(f)
 		}
 	}
 	for range 2000 {
@@ -389,11 +399,11 @@ func BenchmarkLine(b *testing.B) {
 		now += 60_560
 		l.offer(now, frame)
 		for {
-			f, due := l.take(now)
+			f := l.take(now)
 			if f == nil {
 				break
 			}
-			l.release(f, now-due)
+			l.release(f)
 		}
 	}
 }

@@ -5,6 +5,7 @@ type entry struct {
 	due   Time
 	order uint64
 	frame []byte
+	old   bool // not to be counted
 }
 
 func (e *entry) before(o *entry) bool {
@@ -21,7 +22,7 @@ func (s *schedule) len() int { return len(s.heap) }
 
 func (s *schedule) push(due Time, frame []byte) {
 	s.made++
-	s.heap = append(s.heap, entry{due, s.made, frame})
+	s.heap = append(s.heap, entry{due: due, order: s.made, frame: frame})
 	h := s.heap
 	for i := len(h) - 1; i > 0; {
 		up := (i - 1) / 2

@@ -25,7 +25,7 @@ type Direction struct {
 	Reordered    uint64 `json:"reordered"`     // held back
 	Duplicated   uint64 `json:"duplicated"`
 	Corrupted    uint64 `json:"corrupted"`
-	Sent         uint64 `json:"sent"` // copies included
+	Sent         uint64 `json:"sent"` // copies included, and what the interface refused
 	SentBytes    uint64 `json:"sent_bytes"`
 	Pending      int    `json:"pending"` // under way
 

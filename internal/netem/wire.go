@@ -64,7 +64,9 @@ func Run(ctx context.Context, a, b string, cfg Config, ready func()) error {
 	}
 	defer desk.close()
 	defer context.AfterFunc(ctx, w.stop)()
+	w.mu.Lock()
 	w.realTime = hurry()
+	w.mu.Unlock()
 	ready()
 	return w.forward()
 }
@@ -115,15 +117,6 @@ func reverseSeed(seed uint64) uint64 { return splitMix(^seed) }
 // now is the moment, by the monotonic clock.
 func (w *wire) now() Time { return Time(time.Since(w.start)) }
 
-// hurry asks for real-time priority, and to be woken exactly when a sleep ends, for this thread. Without
-// privileges the wire works and is late more often.
-func hurry() bool {
-	const slack = 1 // nanosecond
-	first := unix.Prctl(unix.PR_SET_TIMERSLACK, slack, 0, 0, 0)
-	second := unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: 1}, 0)
-	return first == nil && second == nil
-}
-
 // forward is the loop: take what has come, send what is due, rest.
 func (w *wire) forward() error {
 	w.mu.Lock()
@@ -167,14 +160,18 @@ func (p *path) offer(w *wire, in *batch, n int) {
 	now := Time(clock.Sub(w.start))
 	behind := clock.UnixNano() - int64(now) // of the real-time clock, which stamps have
 	for i := range n {
-		size := int(in.headers[i].length)
-		if size > maxFrame {
+		frame, came, ok := in.received(i)
+		if !ok {
 			p.line.count.Truncated++
 			continue
 		}
-		// That clock may be set: no packet came before the one ahead of it, nor comes in the future.
-		p.came = min(now, max(p.came, Time(in.came(i)-behind)))
-		p.line.offer(p.came, in.frames[i][:size])
+		at := now
+		if came != 0 {
+			// That clock may be set: no packet came before the one ahead of it, nor comes in the future.
+			at = min(now, max(p.came, Time(came-behind)))
+		}
+		p.came = at
+		p.line.offer(at, frame)
 	}
 }
 
@@ -198,27 +195,27 @@ func (p *path) deliver(w *wire) error {
 	for {
 		now := w.now()
 		for out.used = 0; out.used < batchSize; {
-			frame, due := p.line.take(now)
+			frame := p.line.take(now)
 			if frame == nil {
 				break
 			}
-			out.add(frame, due)
+			out.add(frame)
 		}
 		if out.used == 0 {
 			return nil
 		}
-		if err := p.send(now, out); err != nil {
+		if err := p.send(out); err != nil {
 			return err
 		}
 	}
 }
 
-// send sends a batch that was due before now. A frame that the kernel refuses is lost, and counted.
-func (p *path) send(now Time, out *batch) error {
+// send sends a batch. A frame that the kernel refuses is lost, and counted.
+func (p *path) send(out *batch) error {
 	for i := 0; i < out.used; {
 		n, err := out.send(p.to.fd, i)
 		for ; n > 0; n-- {
-			p.line.release(out.frames[i], now-out.due[i])
+			p.line.release(out.frames[i])
 			i++
 		}
 		if err != nil {
