@@ -81,6 +81,7 @@ type DialConfig struct {
 	Rate        uint64         // most payload bytes per second; 0 = no cap
 	RTOMin      time.Duration  // floor of the retransmission timeout; 0 = 200 ms
 	UserTimeout time.Duration  // time without progress before the connection fails; 0 = retries only
+	KeepAlive   time.Duration  // silence after which the peer is asked whether it is there; 0 = it is not
 	// Advanced: what a test of the peer needs.
 	NoSACK, NoTimestamps, NoScale bool
 }
