@@ -205,9 +205,9 @@ func (c *Conn) growing(ev *ackEvent) bool {
 func (c *Conn) tellControl(now Time, ev *ackEvent, grow int) {
 	c.rate.finish(&ev.rate, c.rack.minRTT)
 	a := &c.sample
-	*a = sample{now: now, acked: ev.acked, delivered: ev.delivered, lost: c.rate.news(), grow: grow,
-		prior: ev.prior, inFlight: c.inFlight(), rtt: ev.measured(), srtt: c.rtt.srtt, minRTT: c.rack.minRTT,
-		phase: c.recovery.phase, rate: ev.rate}
+	*a = sample{now: now, acked: ev.acked, delivered: ev.delivered, lost: c.rate.losses.tell(), grow: grow,
+		prior: ev.prior, inFlight: c.inFlight(), limited: c.cwndLimited, sackOK: c.sackOK,
+		rtt: ev.measured(), srtt: c.rtt.srtt, minRTT: c.rack.minRTT, phase: c.recovery.phase, rate: ev.rate}
 	c.cc.onAck(a)
 	c.setPace()
 }

@@ -68,11 +68,12 @@ type Congestion string
 const (
 	Reno  Congestion = "reno"  // https://www.rfc-editor.org/rfc/rfc5681, https://www.rfc-editor.org/rfc/rfc6582
 	Cubic Congestion = "cubic" // https://www.rfc-editor.org/rfc/rfc9438
+	BBR   Congestion = "bbr"   // https://datatracker.ietf.org/doc/html/draft-ietf-ccwg-bbr (BBRv3)
 	Fixed Congestion = "fixed" // none: a constant window or rate, for a path that is nobody else's
 )
 
 // Congestions are the names that Config.Congestion takes.
-func Congestions() []Congestion { return []Congestion{Cubic, Reno, Fixed} }
+func Congestions() []Congestion { return []Congestion{Cubic, Reno, Fixed, BBR} }
 
 const (
 	minMTU = 576  // https://www.rfc-editor.org/rfc/rfc791#section-3.1 (what every host takes)
@@ -95,6 +96,8 @@ func (c *Config) validate(pool *umem.Pool) error {
 		return fmt.Errorf("%w: receive window %d: must be from 0 to 65535", ErrBadConfig, c.Window)
 	case c.SendSlots != 0 && (c.SendSlots <= cutReserve || c.SendSlots > maxSlots):
 		return fmt.Errorf("%w: %d send slots: must be 0 or from %d to %d", ErrBadConfig, c.SendSlots, cutReserve+1, maxSlots)
+	case c.Congestion == BBR && c.NoPacing:
+		return fmt.Errorf("%w: %s without pacing: its window is too large to go at once", ErrBadConfig, BBR)
 	case c.MSS != 0 && c.MSS < minMSS:
 		return fmt.Errorf("%w: MSS %d: must be at least %d", ErrBadConfig, c.MSS, minMSS)
 	}

@@ -19,6 +19,7 @@ type control interface {
 	save()                               // a reduction comes that may turn out to be needless
 	undo(now Time)                       // it was
 	onIdle(now, since Time, restart int) // nothing was sent since then, for a whole timeout; restart is the initial window, bytes
+	onRestart(now Time) bool             // the writer had nothing more, all is ACKed, and now something is to be sent; true: at another pace
 }
 
 // sample is what a congestion control learns from one ACK. Bytes are sequence numbers.
@@ -26,10 +27,12 @@ type sample struct {
 	now       Time
 	acked     int // newly covered by the cumulative ACK
 	delivered int // those plus newly SACKed, each counted once
-	lost      int // marked lost since the last sample
-	grow      int // of acked, what a window may grow by: none in fast recovery, or while something else limited us
-	prior     int // in flight before the ACK
-	inFlight  int // in flight now
+	lost      losses
+	grow      int  // of acked, what a window may grow by: none in fast recovery, or while something else limited us
+	prior     int  // in flight before the ACK
+	inFlight  int  // in flight now
+	limited   bool // before the ACK the window had no room for a segment
+	sackOK    bool // more than one loss can be seen in a round trip
 	rtt       Duration
 	srtt      Duration
 	minRTT    Duration
@@ -44,6 +47,8 @@ func (cfg *Config) control() (control, error) {
 		return &cubic{}, nil
 	case Reno:
 		return &reno{}, nil
+	case BBR:
+		return &bbr{random: uint64(cfg.ISS)<<32 | uint64(cfg.TSOffset)}, nil
 	case Fixed:
 		return &fixed{set: cfg.FixedWindow}, nil
 	}

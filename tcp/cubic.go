@@ -47,6 +47,7 @@ func (c *cubic) threshold() int       { return c.ssthresh }
 func (c *cubic) proportional() bool   { return true }
 func (c *cubic) setWindow(bytes int)  { c.cwnd = max(bytes, c.mss) }
 func (c *cubic) onRecovered(now Time) { c.cwnd = max(c.ssthresh, c.mss) }
+func (c *cubic) onRestart(Time) bool  { return false }
 
 func (c *cubic) pacing(srtt Duration) uint64 { return windowRate(c.cwnd, srtt) }
 

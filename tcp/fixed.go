@@ -31,3 +31,4 @@ func (f *fixed) save()                     {}
 func (f *fixed) undo(Time)                 {}
 func (f *fixed) onRecovered(Time)          {}
 func (f *fixed) onIdle(Time, Time, int)    {}
+func (f *fixed) onRestart(Time) bool       { return false }

@@ -82,7 +82,7 @@ func (c *Conn) markLost(i int32) {
 	s := &c.q.slots[i]
 	if !s.has(slotLost) {
 		c.stats.Lost++
-		c.rate.lost += uint64(s.seqLen())
+		c.rate.losses.lose(s)
 	}
 	c.leaveFlight(i)
 	c.dropTail(s)

@@ -53,6 +53,7 @@ func (c *Conn) setMSS() {
 	}
 	c.mss = mss
 	c.cc.setMSS(mss)
+	was := c.rate.losses
 	for i := c.rack.flight.oldest; i != none; {
 		next := c.q.slots[i].newer
 		if int(c.q.slots[i].length) > mss {
@@ -60,6 +61,7 @@ func (c *Conn) setMSS() {
 		}
 		i = next
 	}
+	c.rate.losses = was
 }
 
 // receiveSynSent is https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.3.

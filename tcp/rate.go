@@ -6,10 +6,9 @@ type rateState struct {
 	delivered     uint64 // bytes that the peer has, by ACK or SACK
 	deliveredTime Time   // when that last grew
 	firstSent     Time   // when the segment was sent that was delivered last
-	lost          uint64 // bytes marked lost
-	told          uint64 // of those, what congestion control knows
 	appLimited    uint64 // delivered at which the last lull of the writer is behind us; 0 = there was none
 	best          uint64 // bytes per second: the last sample that says something about the path
+	losses        lossState
 }
 
 // rateStamp is rateState as it was when a segment was sent.
@@ -32,6 +31,7 @@ type rateSample struct {
 	lost           int      // marked lost between then and now
 	txInFlight     int      // in flight when it was sent, itself included
 	appLimited     bool     // it was sent while the writer had nothing more
+	rtt            Duration // of that segment; 0 = it was sent more than once
 
 	sent      Time // of the segment that the sample is of: the one sent last
 	end       Seq
@@ -55,7 +55,7 @@ func (r *rateState) stamp(now Time, st *rateStamp, inFlight int, idle bool) {
 		r.firstSent, r.deliveredTime = now, now
 	}
 	*st = rateStamp{delivered: r.delivered, deliveredTime: r.deliveredTime, firstSent: r.firstSent,
-		lost: r.lost, inFlight: inFlight, appLimited: r.appLimited != 0}
+		lost: r.losses.lost, inFlight: inFlight, appLimited: r.appLimited != 0}
 }
 
 // arrived counts slot s as delivered. The sample is that of the segment sent last.
@@ -70,6 +70,10 @@ func (r *rateState) arrived(now Time, s *slot, sm *rateSample) {
 	sm.priorDelivered, sm.priorTime, sm.priorLost = st.delivered, st.deliveredTime, st.lost
 	sm.txInFlight, sm.appLimited = st.inFlight, st.appLimited
 	sm.elapsed = s.sent - st.firstSent
+	sm.rtt = 0
+	if s.xmits == 1 && !s.has(slotReneged) {
+		sm.rtt = max(now-s.sent, 1)
+	}
 	r.firstSent = s.sent
 }
 
@@ -84,7 +88,7 @@ func (r *rateState) finish(sm *rateSample, minRTT Duration) {
 		return
 	}
 	sm.delivered = int(r.delivered - sm.priorDelivered)
-	sm.lost = int(r.lost - sm.priorLost)
+	sm.lost = int(r.losses.lost - sm.priorLost)
 	sm.interval = max(sm.elapsed, r.deliveredTime-sm.priorTime)
 	if sm.interval < minRTT {
 		sm.interval = 0
@@ -93,11 +97,4 @@ func (r *rateState) finish(sm *rateSample, minRTT Duration) {
 	if rate := sm.perSecond(); !sm.appLimited || rate > r.best {
 		r.best = rate
 	}
-}
-
-// news is the bytes marked lost that congestion control was not told of yet.
-func (r *rateState) news() int {
-	n := r.lost - r.told
-	r.told = r.lost
-	return int(n)
 }

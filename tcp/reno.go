@@ -63,6 +63,7 @@ func (r *reno) onTimeout(now Time, flight int, first bool) {
 
 func (r *reno) setWindow(bytes int) { r.cwnd = max(bytes, r.mss) }
 func (r *reno) onRecovered(Time)    { r.cwnd = max(r.ssthresh, r.mss) }
+func (r *reno) onRestart(Time) bool { return false }
 
 func (r *reno) save() { r.savedCwnd, r.savedSsthresh = r.cwnd, r.ssthresh }
 

@@ -169,8 +169,14 @@ func (c *Conn) sendNew(now Time, out []Tx) int {
 // last ACKs say nothing about the path as it is now
 // (https://www.rfc-editor.org/rfc/rfc5681#section-4.1).
 func (c *Conn) restart(now Time) {
-	if c.q.fresh != none && !c.outstanding() && c.lastSent > 0 && now-c.lastSent > c.rtt.rto {
+	if c.q.fresh == none || c.outstanding() || c.lastSent == 0 {
+		return
+	}
+	if now-c.lastSent > c.rtt.rto {
 		c.cc.onIdle(now, c.lastSent, c.cfg.InitialCwnd*c.mss)
+	}
+	if c.rate.appLimited != 0 && c.cc.onRestart(now) {
+		c.setPace()
 	}
 }
 
