@@ -1,7 +1,7 @@
 package dataplane
 
-// How many frames a stream may have is bounded twice. What it needs: its window
-// twice over (one in flight, one being filled), and a batch. What is fair: with n
+// How many frames a stream may have is bounded twice. What it needs, which its connection
+// knows, and a batch. What is fair: with n
 // streams none gets more than 4T/(4n+1) of T frames, which leaves a little for the
 // next one to come. That is the fixed point of dynamic thresholds with alpha = 4
 // (Choudhury, Hahne: Dynamic queue length thresholds for shared-memory packet
@@ -14,10 +14,10 @@ const (
 // fairShare is the most that one of n streams may have of total frames.
 func fairShare(total, n int) int { return 4 * total / (4*max(n, 1) + 1) }
 
-// rebudget adapts the budget of s to its window. It grows at once and shrinks only
+// rebudget adapts the budget of s to what it needs. It grows at once and shrinks only
 // by a quarter or more, so that frames do not wander to and fro.
 func (p *Poller) rebudget(s *Stream) {
-	need := budgetBatch + 2*s.conn.Window()/s.mssNow
+	need := budgetBatch + s.conn.Memory()/s.mssNow
 	b := min(need, p.share)
 	if s.closing && s.committed == 0 || s.bits&isEnded != 0 {
 		b = 0

@@ -90,6 +90,10 @@ func (b *bbr) setWindow(int)          {}
 func (b *bbr) onRecovered(Time)       {} // the ACK behind it tells
 func (b *bbr) onIdle(Time, Time, int) {} // the model keeps what it knows (section 5.4.2)
 
+// memory is for a path at its fullest, and thrice: loss makes neither pace nor window much smaller, so
+// that what is SACKed behind a hole is a round trip's worth more for each time that it must be filled.
+func (b *bbr) memory() int { return 3 * max(b.cwnd, 2*b.holds(b.bandwidth.most())) }
+
 // onAck is section 5.2.3. What was lost comes first, as if it had been told at once.
 func (b *bbr) onAck(a *sample) {
 	b.delivered = a.rate.total

@@ -121,7 +121,7 @@ func (b *bbr) chance() uint64 {
 // drained reports that no more is in flight than the path holds, with room left for others
 // (IsTimeToCruise).
 func (b *bbr) drained(inFlight int) bool {
-	return inFlight <= b.headroom() && inFlight <= b.inflight(bytesIn(b.bandwidth.most(), b.path.rtt))
+	return inFlight <= b.headroom() && inFlight <= b.inflight(b.holds(b.bandwidth.most()))
 }
 
 // probed reports that the probe showed what there is (IsTimeToGoDown). After one that was too

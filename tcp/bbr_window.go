@@ -55,13 +55,16 @@ func bytesIn(rate uint64, d Duration) int {
 	return int(q)
 }
 
-// bdp is so many hundredths of what the path holds without a queue (BDPMultiple).
-func (b *bbr) bdp(gain int) int {
+// holds is what the path has under way at a rate, without a queue: the bandwidth-delay product.
+func (b *bbr) holds(rate uint64) int {
 	if b.path.rtt == 0 {
 		return b.initial
 	}
-	return min(bytesIn(b.bw(), b.path.rtt), maxCwnd) * gain / 100
+	return min(bytesIn(rate, b.path.rtt), maxCwnd)
 }
+
+// bdp is gain hundredths of what it holds at the rate of the model (BDPMultiple).
+func (b *bbr) bdp(gain int) int { return b.holds(b.bw()) * gain / 100 }
 
 // inflight adds to n what it takes to send and to ACK in bunches (QuantizationBudget).
 func (b *bbr) inflight(n int) int {

@@ -151,9 +151,12 @@ func (c *Conn) Unacked() int {
 }
 
 // Window is the number of bytes that the connection could have in flight now:
-// the lesser of congestion window and the peer's window. A writer with that much
-// memory is never what limits it.
+// the lesser of congestion window and the peer's window.
 func (c *Conn) Window() int { return min(c.cc.window(), int(c.sndWnd)) }
+
+// Memory is the number of bytes that a writer needs so that it is never what limits the
+// connection: a window in flight and one that waits for its turn, or for a hole in front of it.
+func (c *Conn) Memory() int { return min(c.cc.memory(), 2*int(c.sndWnd)) }
 
 // SetPath changes what is below TCP: a new next hop, another tag. It takes effect
 // with the next transmission.

@@ -8,6 +8,7 @@ type control interface {
 	start(now Time, mss, segments int) // the handshake is done
 	setMSS(mss int)                    // the path changed
 	window() int                       // congestion window, bytes
+	memory() int                       // what a writer needs so that it is never what limits, bytes
 	threshold() int                    // slow start threshold, bytes
 	pacing(srtt Duration) uint64       // payload bytes per second; 0 = any rate
 	proportional() bool                // fast recovery is for proportional rate reduction to pace

@@ -43,6 +43,7 @@ func (c *cubic) start(_ Time, mss, segments int) {
 
 func (c *cubic) setMSS(mss int)       { c.mss = mss }
 func (c *cubic) window() int          { return c.cwnd }
+func (c *cubic) memory() int          { return 2 * c.cwnd }
 func (c *cubic) threshold() int       { return c.ssthresh }
 func (c *cubic) proportional() bool   { return true }
 func (c *cubic) setWindow(bytes int)  { c.cwnd = max(bytes, c.mss) }

@@ -19,6 +19,7 @@ func (f *fixed) start(_ Time, mss, _ int) {
 
 func (f *fixed) setMSS(mss int)            { f.cwnd = max(f.cwnd, mss) }
 func (f *fixed) window() int               { return f.cwnd }
+func (f *fixed) memory() int               { return 2 * f.cwnd }
 func (f *fixed) threshold() int            { return math.MaxInt }
 func (f *fixed) state() string             { return "fixed" }
 func (f *fixed) pacing(Duration) uint64    { return 0 }

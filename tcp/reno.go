@@ -21,6 +21,7 @@ func (r *reno) start(_ Time, mss, segments int) {
 
 func (r *reno) setMSS(mss int)     { r.mss = mss }
 func (r *reno) window() int        { return r.cwnd }
+func (r *reno) memory() int        { return 2 * r.cwnd }
 func (r *reno) threshold() int     { return r.ssthresh }
 func (r *reno) proportional() bool { return true }
 
