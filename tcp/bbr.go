@@ -16,7 +16,6 @@ type bbr struct {
 	phase     phase  // of loss recovery, after the last ACK
 	mode      bbrMode
 	delivered uint64 // at the last ACK
-	fullUntil uint64 // delivered at which a round trip is over in which the window was full
 	restarted bool   // BBR.idle_restart: nothing was delivered yet since a restart
 
 	rounds    bbrRounds
@@ -97,9 +96,6 @@ func (b *bbr) memory() int { return 3 * max(b.cwnd, 2*b.holds(b.bandwidth.most()
 // onAck is section 5.2.3. What was lost comes first, as if it had been told at once.
 func (b *bbr) onAck(a *sample) {
 	b.delivered = a.rate.total
-	if a.limited {
-		b.fullUntil = b.delivered + uint64(a.prior)
-	}
 	// What probe_rtt sent is as slow as what a writer sends that has nothing
 	// (section 5.3.4.3, MarkConnectionAppLimited).
 	a.rate.appLimited = a.rate.appLimited || b.dip.covers(a.rate.priorDelivered)
@@ -118,10 +114,6 @@ func (b *bbr) onAck(a *sample) {
 	b.setRate(pace)
 	b.setCwnd(a.delivered)
 }
-
-// full reports that the window was full at some time in the last round trip
-// (C.is_cwnd_limited).
-func (b *bbr) full() bool { return b.delivered < b.fullUntil }
 
 // updateModel is the model's view of bandwidth: long term, short term, and aggregation.
 func (b *bbr) updateModel(a *sample) {

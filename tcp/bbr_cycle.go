@@ -133,7 +133,7 @@ func (b *bbr) probed(a *sample) bool {
 		c.cautious = true
 		return true
 	}
-	if b.full() && b.cwnd >= b.long {
+	if a.limited && b.cwnd >= b.long {
 		b.pipe.reset(a.rate.perSecond()) // it is our own bound that limits
 		return false
 	}

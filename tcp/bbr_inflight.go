@@ -57,19 +57,19 @@ func (b *bbr) adaptLong(a *sample) bool {
 	}
 	b.long = max(b.long, a.rate.txInFlight)
 	if b.mode == bbrUp {
-		b.raiseLong(a.delivered)
+		b.raiseLong(a)
 	}
 	return false
 }
 
 // raiseLong lets the long-term bound grow with what is ACKed while it is what limits
 // (ProbeInflightLongtermUpward).
-func (b *bbr) raiseLong(acked int) {
+func (b *bbr) raiseLong(a *sample) {
 	c := &b.cycle
-	if !b.full() || b.cwnd < b.long {
+	if !a.limited || b.cwnd < b.long {
 		return
 	}
-	c.upAcked += acked
+	c.upAcked += a.delivered
 	steps := c.upAcked / c.perStep
 	c.upAcked -= steps * c.perStep
 	b.long += steps * b.mss

@@ -100,7 +100,7 @@ func TestBBRBoundFollowsWhatIsSafe(t *testing.T) {
 func TestBBRBoundGrows(t *testing.T) {
 	b := probing()
 	b.cycle = bbrCycle{probing: true}
-	b.cwnd, b.fullUntil = 300_000, 1<<60
+	b.cwnd = 300_000
 	b.raiseSlope()
 	grown := 0
 	for n := range 6 {
@@ -108,7 +108,7 @@ func TestBBRBoundGrows(t *testing.T) {
 		b.rounds.start = n > 0
 		for range 300 { // 1000 bytes each
 			b.cwnd = b.long
-			b.raiseLong(b.cwnd / 300)
+			b.raiseLong(&sample{delivered: b.cwnd / 300, limited: true})
 			b.rounds.start = false
 		}
 		grown = (b.long - before) / 1000
@@ -116,15 +116,14 @@ func TestBBRBoundGrows(t *testing.T) {
 			t.Fatalf("round trip %d: %d segments, should be about %d", n, grown, want)
 		}
 	}
-	for name, edit := range map[string]func(){
-		"not full":      func() { b.fullUntil = 0 },
-		"a lesser cwnd": func() { b.cwnd, b.fullUntil = b.long-1, 1<<60 },
-	} {
-		long := b.long
-		edit()
-		if b.raiseLong(1 << 20); b.long != long {
-			t.Errorf("%s: it grew", name)
-		}
+	long := b.long
+	b.cwnd = long
+	if b.raiseLong(&sample{delivered: 1 << 20}); b.long != long {
+		t.Error("it grew, and the window was not full")
+	}
+	b.cwnd = long - 1
+	if b.raiseLong(&sample{delivered: 1 << 20, limited: true}); b.long != long {
+		t.Error("it grew, and a lesser window was what limited")
 	}
 }
 

@@ -108,18 +108,6 @@ func TestBBRCruises(t *testing.T) {
 	}
 }
 
-// The window was full if it was so at any ACK of the last round trip.
-func TestBBRFull(t *testing.T) {
-	b := cruising()
-	b.ack(Second, func(a *sample) { a.limited, a.prior = true, 3000 })
-	for i := range 4 {
-		if b.full() != (i < 3) {
-			t.Fatalf("after %d ACKs: %v", i, b.full())
-		}
-		b.ack(Second, nil)
-	}
-}
-
 // After a pause the pace is that of the path, no faster and no slower, and what came before it is no
 // sign of aggregation (https://datatracker.ietf.org/doc/html/draft-ietf-ccwg-bbr#section-5.4.1).
 func TestBBRRestart(t *testing.T) {

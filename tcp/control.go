@@ -32,7 +32,7 @@ type sample struct {
 	grow      int  // of acked, what a window may grow by: none in fast recovery, or while something else limited us
 	prior     int  // in flight before the ACK
 	inFlight  int  // in flight now
-	limited   bool // before the ACK the window had no room for a segment
+	limited   bool // the window had no room for a segment, some time in the last round trip
 	sackOK    bool // more than one loss can be seen in a round trip
 	rtt       Duration
 	srtt      Duration
