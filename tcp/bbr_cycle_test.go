@@ -99,7 +99,7 @@ func TestBBRChance(t *testing.T) {
 		}
 		return w
 	}
-	if waits(1) != waits(1) || waits(1) == waits(2) || waits(0)[0] == waits(0)[1] {
+	if a, b := waits(1), waits(1); a != b || a == waits(2) || waits(0)[0] == waits(0)[1] {
 		t.Fatalf("%v, %v, %v", waits(1), waits(2), waits(0))
 	}
 	// The first numbers of the generator's reference for seed 1234567.
