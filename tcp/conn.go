@@ -76,6 +76,7 @@ type Conn struct {
 	cwndLimited bool // the congestion window left no room for a segment, now or since what was sent before limitEnd is ACKed
 	limitEnd    Seq
 	overrideSWS bool // the persist timer allows a small segment
+	asked       Seq  // behind the byte of the last probe of window or peer
 
 	sample    sample // of the ACK that is being worked on; here because an interface call would move it to the heap
 	challenge challengeLimit

@@ -78,5 +78,6 @@ func (c *Conn) emitGarbage(now Time, tx *Tx) bool {
 		return false
 	}
 	tx.Again = true
+	c.asked = c.sndUna
 	return true
 }

@@ -63,6 +63,9 @@ func (c *Conn) receiveDSACK(sack []wire.SACKBlock, ev *ackEvent) {
 	if !from.Before(to) || from.Before(c.sndUna-Seq(c.maxSndWnd)) || c.sndNxt.Before(to) || !below && !inside {
 		return
 	}
+	if to == c.asked && to.Sub(from) == len(probeByte) {
+		return // that is what a probe's answer looks like
+	}
 	c.stats.DSACKs++
 	if c.stats.DSACKs > c.stats.Retransmits {
 		return
