@@ -82,22 +82,32 @@ func (c *Conn) takeBack(now Time) {
 	c.unmarkLost()
 }
 
-// unmarkLost puts what was marked lost back into the flight, each segment where its last
-// transmission belongs.
+// unmarkLost puts what was marked lost back into the flight; what is larger than the path carries
+// by now stays, to be cut.
 func (c *Conn) unmarkLost() {
 	at := none
-	for i := c.rack.lost.oldest; i != none; i = c.rack.lost.oldest {
-		s := &c.q.slots[i]
-		c.leaveFlight(i)
-		if at != none && c.q.slots[at].sent > s.sent {
-			at = none
+	for i := c.rack.lost.oldest; i != none; {
+		next := c.q.slots[i].newer
+		if int(c.q.slots[i].length) <= c.mss {
+			c.unmark(i, at)
+			at = i
 		}
-		for next := c.rack.flight.after(c.q.slots, at); next != none && c.q.slots[next].sent <= s.sent; {
-			at = next
-			next = c.q.slots[next].newer
-		}
-		s.flags = s.flags&^slotDeferred | slotFlight
-		c.rack.flight.add(c.q.slots, i, at)
-		at = i
+		i = next
 	}
+}
+
+// unmark puts slot i where its last transmission belongs in the flight: behind slot at, if that
+// was not sent later, or nearer to the end.
+func (c *Conn) unmark(i, at int32) {
+	s := &c.q.slots[i]
+	c.leaveFlight(i)
+	if at != none && c.q.slots[at].sent > s.sent {
+		at = none
+	}
+	for next := c.rack.flight.after(c.q.slots, at); next != none && c.q.slots[next].sent <= s.sent; {
+		at = next
+		next = c.q.slots[next].newer
+	}
+	s.flags = s.flags&^slotDeferred | slotFlight
+	c.rack.flight.add(c.q.slots, i, at)
 }

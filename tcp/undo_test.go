@@ -216,3 +216,28 @@ func TestUndoNotAfterReneging(t *testing.T) {
 	h.out = nil
 	h.ack(4 * mss)
 }
+
+// A router said meanwhile that the path carries less: what was marked lost for its size does not
+// go back into the flight, from where it would never arrive, nor could be cut.
+func TestUndoLeavesWhatIsTooLarge(t *testing.T) {
+	h := flightOf(t, 4, nil)
+	sent := h.now
+	h.advance(Millisecond)
+	h.wantTailProbe(3*mss, mss)
+	h.advance(h.c.timers.rto - h.now)
+	h.want(1, mss, wire.FlagACK)
+	h.c.ReceiveICMP(h.now, &wire.ICMPError{Seq: uint32(h.c.sndUna), Type: icmp4Unreachable, Code: icmp4CodeFragNeed, MTU: 1280})
+	small := h.c.MSS()
+	h.ackEcho(sent, mss)
+	if st := h.c.Stats(); st.SpuriousTimeouts != 1 || st.Phase != "open" {
+		t.Fatalf("%+v", st)
+	}
+	for from := mss; from < 4*mss; from += mss {
+		h.want(from+1, small, wire.FlagACK)
+		h.want(from+small+1, mss-small, wire.FlagACK)
+	}
+	h.ack(4 * mss)
+	if st := h.c.Stats(); st.InFlight != 0 {
+		t.Fatalf("%+v", st)
+	}
+}
