@@ -24,7 +24,7 @@ const (
 // (https://www.rfc-editor.org/rfc/rfc8985#section-7.2, TLP_calc_PTO).
 func (c *Conn) armPTO(now Time) {
 	c.timers.pto = Never
-	if !c.mayProbe() || c.q.fresh != none && !c.pace.ready(now) { // the pacer's next turn asks as well as a probe
+	if !c.mayProbe() {
 		return
 	}
 	pto := Second
@@ -33,6 +33,9 @@ func (c *Conn) armPTO(now Time) {
 		if c.rack.flight.segments == 1 {
 			pto += maxAckDelay
 		}
+	}
+	if c.q.fresh != none && !c.pace.ready(now) {
+		now = c.pace.wake // what goes at the pacer's next turn asks as well as a probe
 	}
 	c.timers.pto = min(now+pto, c.timers.rto)
 }

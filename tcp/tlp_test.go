@@ -136,8 +136,8 @@ func TestTailProbeFrameHeld(t *testing.T) {
 	h.ack(3 * mss)
 }
 
-// No probe without SACK, in recovery, behind a hole, or while the pacer is what makes
-// us wait: the ACK that it would ask for says nothing, or comes anyway.
+// No probe without SACK, in recovery or behind a hole: the ACK that it would ask for says nothing,
+// or comes anyway.
 func TestTailProbeIsNotForAll(t *testing.T) {
 	h := flightOf(t, 4, func(_ *Config, h *harness) { h.opts.SACKPermitted = false })
 	if h.c.timers.pto != Never {

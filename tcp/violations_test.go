@@ -63,7 +63,7 @@ var violations = []violation{
 	{"what a tail loss probe repaired is forgiven", rfcs + "8985#section-7.4.2", "tlp.go",
 		"		c.cc.onLoss(now, c.used())\n		c.cc.onRecovered(now)\n", ""},
 	{"there is no tail loss probe", rfcs + "8985#section-7.2", "tlp.go",
-		"	if !c.mayProbe() || c.q.fresh != none", "	if true || c.q.fresh != none"},
+		"	c.timers.pto = Never\n	if !c.mayProbe() {\n", "	c.timers.pto = Never\n	if true {\n"},
 
 	// Windows.
 	{"a window that was not filled grows", rfcs + "7661#section-4.1", "ack.go",
