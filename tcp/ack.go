@@ -171,7 +171,7 @@ func (c *Conn) cumulative(now Time, ack Seq, ev *ackEvent) {
 }
 
 // recover finds losses, moves between the phases, and lets congestion control do what
-// follows. The ACK that ends a fast recovery, or shows it needless, lets no window grow.
+// follows. The ACK that ends a fast recovery, or shows it needless, is no growth of its own.
 func (c *Conn) recover(now Time, ev *ackEvent) {
 	was := c.recovery.phase
 	undone := c.tryUndo(now, ev)
@@ -193,7 +193,7 @@ func (c *Conn) recover(now Time, ev *ackEvent) {
 	if !c.growing(ev) {
 		grow = 0
 	}
-	c.tellControl(now, ev, grow)
+	c.tellControl(now, ev, grow, was == phaseRecovery && c.recovery.phase == phaseOpen && !undone)
 }
 
 // growing reports that the window was what limited us: only then what was ACKed says
@@ -202,12 +202,15 @@ func (c *Conn) growing(ev *ackEvent) bool {
 	return c.cwndLimited || c.cc.window() < c.cc.threshold() && 2*ev.prior > c.cc.window()
 }
 
-func (c *Conn) tellControl(now Time, ev *ackEvent, grow int) {
+func (c *Conn) tellControl(now Time, ev *ackEvent, grow int, recovered bool) {
 	c.rate.finish(&ev.rate, c.rack.minRTT)
 	a := &c.sample
 	*a = sample{now: now, acked: ev.acked, delivered: ev.delivered, lost: c.rate.losses.tell(), grow: grow,
 		prior: ev.prior, inFlight: c.inFlight(), limited: c.cwndLimited, sackOK: c.sackOK,
 		rtt: ev.measured(), srtt: c.rtt.srtt, minRTT: c.rack.minRTT, phase: c.recovery.phase, rate: ev.rate}
+	if recovered {
+		a.recovered = ev.delivered
+	}
 	c.cc.onAck(a)
 	c.setPace()
 }

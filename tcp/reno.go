@@ -28,7 +28,7 @@ func (r *reno) proportional() bool { return true }
 func (r *reno) pacing(srtt Duration) uint64 { return windowRate(r.cwnd, srtt) }
 
 func (r *reno) onAck(a *sample) {
-	acked := a.grow
+	acked := a.grow + a.recovered // the latter as in Linux: it is the first of congestion avoidance
 	if r.cwnd < r.ssthresh {
 		// Slow start grows by what was ACKed; what leads past the threshold counts below.
 		n := min(acked, r.ssthresh-r.cwnd)
@@ -47,9 +47,10 @@ func (r *reno) onAck(a *sample) {
 	r.cwnd = min(r.cwnd, maxCwnd)
 }
 
-// onLoss halves (https://www.rfc-editor.org/rfc/rfc5681#section-3.2, equation 4).
+// onLoss halves (https://www.rfc-editor.org/rfc/rfc5681#section-3.2, equation 4), to whole segments:
+// half a segment more is never sent, and makes each step of congestion avoidance longer.
 func (r *reno) onLoss(_ Time, flight int) {
-	r.ssthresh = max(flight/2, 2*r.mss)
+	r.ssthresh = max(flight/(2*r.mss)*r.mss, 2*r.mss)
 	r.hy.done = true
 	r.credit = 0
 }

@@ -53,7 +53,7 @@ func TestRenoThresholdInTheMiddleOfAnAck(t *testing.T) {
 func TestRenoLoss(t *testing.T) {
 	r := reno{mss: 1000, cwnd: 20000, ssthresh: math.MaxInt, credit: 7}
 	r.onLoss(0, 15000)
-	if r.ssthresh != 7500 || r.cwnd != 20000 || r.credit != 0 {
+	if r.ssthresh != 7000 || r.cwnd != 20000 || r.credit != 0 {
 		t.Fatalf("%+v", r)
 	}
 	if r.onLoss(0, 1000); r.ssthresh != 2000 {
