@@ -206,30 +206,7 @@ func newBenchFair(std stdio) *cobra.Command {
 		Long: `Let one flow of xsend and one of the kernel's TCP, with the same congestion control, share a bottleneck, and then two flows
 of xsend; print the shares. The goal is that neither has less than 35 % over 30 s. Needs root.`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) (err error) {
-			if err := cfg.Validate(); err != nil {
-				return notStarted(err)
-			}
-			if cfg.Self, err = os.Executable(); err != nil {
-				return notStarted(fmt.Errorf("find this program: %w", err))
-			}
-			cfg.Race = func(r grid.Race) {
-				fmt.Fprintf(std.err, "round %d  %s %s, %s %s: %.0f : %.0f\n", r.Round, r.Flows[0], units.BitRate(r.Rates[0]), r.Flows[1], units.BitRate(r.Rates[1]), r.Share*100, 100-r.Share*100)
-			}
-			in, release := catch(cmd.Context())
-			defer release()
-			r, err := grid.Fair(in.polite, cfg)
-			switch {
-			case in.code() != 0:
-				return withCode(in.code(), err)
-			case err != nil:
-				return failed(err)
-			case asJSON:
-				return failed(printJSON(std.out, r))
-			}
-			printFair(std, &r)
-			return nil
-		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return runFair(cmd, std, cfg, asJSON) },
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
@@ -244,6 +221,31 @@ of xsend; print the shares. The goal is that neither has less than 35 % over 30 
 	flags.IntVar(&cfg.Rounds, "rounds", 3, "races of each kind")
 	flags.BoolVar(&asJSON, "json", false, "print one JSON object at the end")
 	return cmd
+}
+
+func runFair(cmd *cobra.Command, std stdio, cfg grid.FairConfig, asJSON bool) (err error) {
+	if err := cfg.Validate(); err != nil {
+		return notStarted(err)
+	}
+	if cfg.Self, err = os.Executable(); err != nil {
+		return notStarted(fmt.Errorf("find this program: %w", err))
+	}
+	cfg.Race = func(r grid.Race) {
+		fmt.Fprintf(std.err, "round %d  %s %s, %s %s: %.0f : %.0f\n", r.Round, r.Flows[0], units.BitRate(r.Rates[0]), r.Flows[1], units.BitRate(r.Rates[1]), r.Share*100, 100-r.Share*100)
+	}
+	in, release := catch(cmd.Context())
+	defer release()
+	r, err := grid.Fair(in.polite, cfg)
+	switch {
+	case in.code() != 0:
+		return withCode(in.code(), err)
+	case err != nil:
+		return failed(err)
+	case asJSON:
+		return failed(printJSON(std.out, r))
+	}
+	printFair(std, &r)
+	return nil
 }
 
 func printFair(std stdio, r *grid.FairResult) {

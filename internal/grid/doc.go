@@ -15,6 +15,9 @@
 // senders think doesn't count. Packets are lost by their number from a seed, the same for both senders of a turn and
 // another one in the next turn.
 //
+// Buffers of both kernels are made large enough for any path, and the sender's kernel remembers nothing from one
+// connection to the next; both are settings of the lab's namespaces.
+//
 // # What it refuses
 //
 // A turn in which a packet got lost that nobody asked to lose: it is void, and run again. To go on with the

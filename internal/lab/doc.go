@@ -1,5 +1,5 @@
-// Package lab makes two network namespaces joined by a veth pair, to send between without touching
-// the host's network: NAME-a holds the sender's end, NAME-b the receiver's.
+// Package lab makes two network namespaces joined by a veth pair, or by a wire that impairs what passes, to send
+// between without touching the host's network: NAME-a holds the sender's end, NAME-b the receiver's.
 //
 // # What it owns
 //
@@ -35,6 +35,14 @@
 // layer tag what the kernel at either end sends, and drop what arrives without the tag. It takes no 8021q
 // module. What AF_XDP sends passes none of them: its sender tags for itself, and the XDP programs of both ends
 // see the tags. With the offload of tags that veth offers they would travel beside the frame, so it is off.
+//
+// # Wire
+//
+// With Config.Wire there are two veth pairs, and between them, in a namespace NAME-w, a process that forwards frames
+// (package netem). It is a copy of this program, or Config.Program, in a session of its own; it outlives the process
+// that made the lab and ends before the lab does, when it is asked, or killed through a descriptor of
+// the process that holds the control socket, so that no other one can be hit. It ends by itself when its
+// interfaces are deleted. A loss program at the receiver works behind a wire too.
 //
 // # Goroutines and threads
 //

@@ -24,8 +24,10 @@
 //
 // # Time
 //
-// A line is pure: time is a parameter. Run reads the monotonic clock once per pass, sleeps in ppoll(2), with
-// a timer slack of a nanosecond and, where it is allowed, real-time priority, and counts how late each packet left.
+// A line is pure: time is a parameter. Run reads the clock once per batch; when a packet came is what the kernel
+// stamped it with, so that a pass that comes late puts nothing off but the packet itself. It sleeps in ppoll(2)
+// with a timer slack of a nanosecond and, where it is allowed, real-time priority, wakes at most every 100 µs while
+// packets pass, and counts how late each one left: none is early. On two busy processors the mean is 50 to 100 µs.
 //
 // # Goroutines
 //
