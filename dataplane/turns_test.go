@@ -106,10 +106,19 @@ func TestSleepAndWake(t *testing.T) {
 	g.finish()
 }
 
-// fullPort is a port whose TX ring has room only when the test says so.
+// fullPort is a port whose TX ring has room, and whose kernel takes from it, only when
+// the test says so.
 type fullPort struct {
 	*memPort
 	full bool
+	lazy bool
+}
+
+func (p *fullPort) Kick() Kick {
+	if p.lazy {
+		return KickAgain
+	}
+	return p.memPort.Kick()
 }
 
 func (p *fullPort) TxRoom(n int) int {
