@@ -22,10 +22,11 @@ type cubicState struct {
 	prior  int  // cwndPrior: window before the last reduction
 	epoch  Time // when congestion avoidance began; 0 = it has not
 	k      int64
-	origin int // window at which the curve is flat
-	wEst   int // what Reno would have
-	rest   int // growth of cwnd that is less than a byte, times cwnd
-	restW  int // growth of wEst, likewise
+	origin int  // window at which the curve is flat
+	wEst   int  // what Reno would have
+	rest   int  // growth of cwnd that is less than a byte, times cwnd
+	restW  int  // growth of wEst, likewise
+	last   Time // when something new was ACKed last
 }
 
 const (
@@ -53,6 +54,7 @@ func (c *cubic) onRestart(Time) bool  { return false }
 func (c *cubic) pacing(srtt Duration) uint64 { return windowRate(c.cwnd, srtt) }
 
 func (c *cubic) onAck(a *sample) {
+	c.lull(a)
 	acked := a.grow
 	if c.cwnd < c.ssthresh {
 		// What leads past the threshold counts in congestion avoidance.
@@ -67,6 +69,18 @@ func (c *cubic) onAck(a *sample) {
 	if acked > 0 {
 		c.avoid(a.now, a.srtt, acked)
 	}
+}
+
+// lull takes out of the epoch the time since the last ACK, if it was the writer who kept the
+// window from growing (https://www.rfc-editor.org/rfc/rfc9438#section-5.8).
+func (c *cubic) lull(a *sample) {
+	if a.acked == 0 {
+		return
+	}
+	if c.epoch > 0 && a.grow == 0 {
+		c.epoch += a.now - max(c.last, c.epoch)
+	}
+	c.last = a.now
 }
 
 // avoid is congestion avoidance.
@@ -155,6 +169,7 @@ func (c *cubic) undo(Time) {
 func (c *cubic) onIdle(now, since Time, restart int) {
 	if c.epoch > 0 {
 		c.epoch += now - max(since, c.epoch)
+		c.last = now
 	}
 	if c.cwnd > restart {
 		c.ssthresh = max(c.ssthresh, c.cwnd/4*3) // https://www.rfc-editor.org/rfc/rfc7661#section-4.4.3
