@@ -87,8 +87,8 @@ func (c *Conn) leaveRecovery(now Time) {
 	c.rack.recovered()
 }
 
-// enterLoss is what a retransmission timeout means: everything out is lost, and we
-// begin again with one segment (https://www.rfc-editor.org/rfc/rfc5681#section-3.1).
+// enterLoss is what a retransmission timeout means: what was out for long enough is lost, and
+// we begin again with one segment (https://www.rfc-editor.org/rfc/rfc5681#section-3.1).
 func (c *Conn) enterLoss(now Time) {
 	reneged, was := c.q.slots[c.q.head].has(slotSACKed), c.recovery.phase
 	r := recoveryState{phase: phaseLoss, point: c.sndNxt}
@@ -105,10 +105,18 @@ func (c *Conn) enterLoss(now Time) {
 	c.recovery = r
 	c.timers.reo, c.timers.pto, c.tlp = Never, Never, tlpState{}
 	for i := c.q.head; i != none && i != c.q.fresh; i = c.q.slots[i].next {
-		if !c.q.slots[i].has(slotSACKed) {
+		if s := &c.q.slots[i]; !s.has(slotSACKed) && (i == c.q.head || c.overdue(now, s)) {
 			c.markLost(i)
 		}
 	}
+}
+
+// overdue reports that a timeout means segment s too, which is not the first: it was sent
+// a round trip and a reordering window ago
+// (https://www.rfc-editor.org/rfc/rfc8985#section-6.3), or the peer has thrown it away. Without SACK
+// nobody could tell later.
+func (c *Conn) overdue(now Time, s *slot) bool {
+	return !c.sackOK || !c.rack.have || !s.has(slotFlight) || s.sent+c.rack.rtt+c.reoWnd() <= now
 }
 
 // forgetSACKs is for a peer that reneged: what stands first in the queue was

@@ -102,12 +102,13 @@ func (c *Conn) deferResend(s *slot) {
 }
 
 // windowAllows reports that slot i may be sent again: the congestion window has
-// room for it, or nothing is in flight; and the peer's window reaches it, or it is
-// the first (a window that shrank must not stop the repair).
+// room for it, or nothing is in flight, or a timeout is to be answered; and the peer's
+// window reaches it, or it is the first (a window that shrank must not stop the repair).
 func (c *Conn) windowAllows(i int32) bool {
 	s := &c.q.slots[i]
 	flight := c.inFlight()
-	if flight > 0 && flight+min(s.seqLen(), c.mss) > c.cc.window() {
+	answer := c.recovery.phase == phaseLoss && c.recovery.out == 0
+	if flight > 0 && flight+min(s.seqLen(), c.mss) > c.cc.window() && !answer {
 		return false
 	}
 	return i == c.q.head || s.seq.Before(c.sndUna.Add(int(c.sndWnd)))
