@@ -43,6 +43,10 @@
 //     (section 5): a lossy path without timestamps would stand still for minutes.
 //   - Slow start grows by all that an ACK covers, as in Linux, not by two segments at
 //     most (RFC 3465 section 2.3); after a timeout by one.
+//   - Every partial ACK of a peer without SACK starts the retransmission timer anew, as RFC 6298
+//     section 5 says and Linux does; RFC 6582 section 3.2 wants it for the first alone.
+//   - SYNs end after 127 seconds, as in Linux, not after three minutes (RFC 9293 section 3.8.3);
+//     Config.SynRetries says how long.
 //   - Of segments sent at the same time, those behind one that RACK thinks may still be on
 //     its way wait with it (RFC 8985 section 6.2).
 //   - A tail loss probe waits 2 ms longer than RFC 8985 section 7.2 says, as in Linux: on a path
@@ -52,7 +56,8 @@
 //   - A window is paced over half a round trip, not the 0.8 of one that Linux takes with sch_fq:
 //     at 1 to 3 % loss that costs 4 to 9 % of goodput, this 0 to 3 %.
 //   - HyStart++ has no limit per ACK where NoPacing is set (RFC 9406 section 4.3, L).
-//   - F-RTO without SACK (RFC 5682 section 2) is left to timestamps.
+//   - F-RTO without SACK (RFC 5682 section 2) is left to timestamps. With SACK, a duplicate ACK
+//     before that of the retransmission ends it; section 3.1 waits on.
 //   - A loss halves the congestion window where that is what limited us, as in Linux; what is
 //     in flight (RFC 5681 section 3.1, equation 4) is up to a segment less.
 //   - After four timeouts in a row a packet larger than 1280 bytes is tried at that size, then,

@@ -149,7 +149,7 @@ func TestHandshakeUserTimeout(t *testing.T) {
 		h.advance(h.c.Deadline() - h.now)
 	}
 	h.out = nil
-	if h.now-start != 7*Second || !errors.Is(h.c.Err(), ErrTimeout) {
+	if h.now-start != 5*Second || !errors.Is(h.c.Err(), ErrTimeout) {
 		t.Fatalf("after %d s: %v", (h.now-start)/Second, h.c.Err())
 	}
 }

@@ -42,7 +42,7 @@ func (c *Conn) onKeepAlive(now Time) {
 	}
 	k.probes++
 	k.now = true
-	c.timers.keep = now + c.cfg.KeepInterval
+	c.timers.keep = c.patience(now+c.cfg.KeepInterval, k.heard)
 }
 
 // emitKeepAlive makes a probe: the same garbage byte below sndUna as asks for a window.

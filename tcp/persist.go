@@ -39,7 +39,7 @@ func (c *Conn) onPersist(now Time) {
 	}
 	c.probeNow = true
 	c.backoff = min(c.backoff+1, maxBackoff)
-	c.timers.persist = now + min(c.rtt.rto<<c.backoff, persistMax)
+	c.timers.persist = c.patience(now+min(c.rtt.rto<<c.backoff, persistMax), c.lastProg)
 }
 
 // stillThere is an ACK that left the window closed: as long as the peer answers, the

@@ -97,6 +97,17 @@ func (c *Conn) onRTO(now Time) {
 	c.enterLoss(now)
 	c.backoff = min(c.backoff+1, maxBackoff)
 	c.armRTO(now)
+	c.timers.rto = c.patience(c.timers.rto, c.lastProg)
+}
+
+// patience is when a timer that asks again is due, or when the user's patience since then
+// ends, if that is earlier (https://www.rfc-editor.org/rfc/rfc5482#section-3): waits that double would lead
+// far beyond it.
+func (c *Conn) patience(due, since Time) Time {
+	if c.cfg.UserTimeout == 0 {
+		return due
+	}
+	return min(due, since+c.cfg.UserTimeout)
 }
 
 // gaveUp counts a timeout and ends the connection where it was the last.

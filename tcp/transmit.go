@@ -412,7 +412,7 @@ func (c *Conn) emitSYN(now Time, tx *Tx) int {
 	c.synTries++
 	c.synSent = now
 	c.sndNxt = c.iss.Add(1)
-	c.timers.rto = now + min(c.rtt.rto<<c.backoff, maxRTO)
+	c.timers.rto = c.patience(now+min(c.rtt.rto<<c.backoff, maxRTO), c.lastProg)
 	return 1
 }
 
