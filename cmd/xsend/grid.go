@@ -57,6 +57,7 @@ control, the same receiver, the same packets lost. A run ends after 300 lost pac
 	rate.text = "200M"
 	flags.Var(rate, "rate", "what the bottleneck passes")
 	flags.IntVar(&f.cfg.Path.MinQueue, "queue", 100, "least queue in packets; it is a bandwidth-delay product where that is more")
+	flags.BoolVar(&f.cfg.RealTime, "realtime", true, "senders and receiver have real-time priority, so that other work on the machine isn't measured")
 	flags.BoolVar(&f.asJSON, "json", false, "print one JSON object at the end")
 	return cmd
 }
@@ -107,6 +108,9 @@ func printGrid(std stdio, r *grid.Result) {
 	w := std.out
 	fmt.Fprintf(w, "goodput of xsend over the kernel's TCP on a wire of %s, a queue of a bandwidth-delay product, at least %d packets\n", units.BitRate(float64(r.Path.Rate)), r.Path.MinQueue)
 	fmt.Fprintf(w, "a run: %d lost packets or %v; %d turns, medians of ratios within a turn; xsend %s\n", r.Limits.Drops, r.Limits.Time, r.Turns, r.Version)
+	if r.RealTime {
+		fmt.Fprintln(w, "senders and receiver have real-time priority")
+	}
 	if r.Turns < 3 {
 		fmt.Fprintln(w, "COARSE: too few turns to judge by")
 	}
@@ -219,6 +223,7 @@ of xsend; print the shares. The goal is that neither has less than 35 % over 30 
 	flags.IntVar(&cfg.Queue, "queue", 0, "packets that wait for the bottleneck (default: a bandwidth-delay product, at least 100)")
 	flags.DurationVar(&cfg.Time, "time", 30*time.Second, "how long both flows send")
 	flags.IntVar(&cfg.Rounds, "rounds", 3, "races of each kind")
+	flags.BoolVar(&cfg.RealTime, "realtime", true, "senders and receiver have real-time priority, so that other work on the machine isn't measured")
 	flags.BoolVar(&asJSON, "json", false, "print one JSON object at the end")
 	return cmd
 }

@@ -19,7 +19,7 @@ func TestBenchWire(t *testing.T) {
 	state := filepath.Join(t.TempDir(), "state")
 	args := func(more ...string) []string {
 		return append([]string{"bench", "wire", "--congestion", "reno,vegas", "--loss", "0.5", "--rtt", "2ms", "--turns", "2",
-			"--time", "400ms", "--rate", "20M", "--state", state}, more...)
+			"--time", "400ms", "--rate", "20M", "--realtime=false", "--state", state}, more...)
 	}
 	out, code := runHere(t, args("--json")...)
 	var r grid.Result
@@ -76,7 +76,7 @@ func TestBenchFair(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: makes network namespaces and AF_XDP sockets")
 	}
-	out, code := runHere(t, "bench", "fair", "--congestion", "reno", "--rate", "20M", "--rtt", "2ms", "--time", "300ms", "--rounds", "1", "--json")
+	out, code := runHere(t, "bench", "fair", "--congestion", "reno", "--rate", "20M", "--rtt", "2ms", "--time", "300ms", "--rounds", "1", "--realtime=false", "--json")
 	var r grid.FairResult
 	if err := json.Unmarshal([]byte(out), &r); err != nil || code != 0 {
 		t.Fatalf("exit code %d, %v: %s", code, err, out)

@@ -20,6 +20,7 @@ type Config struct {
 	Version string // of it: results of another one are not mixed in
 	State   string // file that keeps the turns, so that they can be gone on with; "" keeps none
 
+	RealTime    bool            // both senders and the receiver have real-time priority
 	Path        Path            // 0 = 200 Mbit/s, 100 packets
 	Losses      []float64       // percent; nil = 0, 0.1, 1, 3
 	RTTs        []time.Duration // nil = 1, 20, 80 ms

@@ -18,6 +18,9 @@
 // Buffers of both kernels are made large enough for any path, and the sender's kernel remembers nothing from one
 // connection to the next; both are settings of the lab's namespaces.
 //
+// With Config.RealTime all of them have real-time priority, the kernel's sender too: on a machine with other work the
+// kernel's TCP would win by doing most of its own in interrupts, which wait for nobody.
+//
 // # What it refuses
 //
 // A turn in which a packet got lost that nobody asked to lose: it is void, and run again. To go on with the

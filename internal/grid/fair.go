@@ -23,6 +23,7 @@ const FairGoal = 0.35
 // FairConfig is a race of two flows through one bottleneck. Zero means the default given.
 type FairConfig struct {
 	Self       string        // the program to run
+	RealTime   bool          // both senders and the receiver have real-time priority
 	Congestion string        // of both; "" = cubic, or reno where xsend hasn't got it
 	Rate       int64         // bits of frame per second; 0 = 100 Mbit/s
 	RTT        time.Duration // 0 = 20 ms
@@ -110,6 +111,9 @@ func (c *FairConfig) wire() netem.Config {
 func Fair(ctx context.Context, cfg FairConfig) (r FairResult, err error) {
 	cfg.setDefaults()
 	if err := cfg.validate(); err != nil {
+		return r, err
+	}
+	if err := hurry(cfg.RealTime); err != nil {
 		return r, err
 	}
 	r = FairResult{Schema: FairSchema, Congestion: cfg.Congestion, Rate: cfg.Rate, RTT: cfg.RTT, Queue: cfg.Queue, Time: cfg.Time, Goal: FairGoal}

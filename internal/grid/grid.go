@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/xsend/xsend/internal/lab"
+	"github.com/xsend/xsend/internal/netem"
 )
 
 // Turn is both contenders' run in a cell, one right after the other. Its JSON names are stable.
@@ -45,11 +46,14 @@ func Measure(ctx context.Context, cfg Config) (res Result, err error) {
 	if err := cfg.validate(); err != nil {
 		return res, err
 	}
-	kept, err := openState(cfg.State, header{stateSchema, cfg.Version, cfg.Path, cfg.Limits})
+	kept, err := openState(cfg.State, header{stateSchema, cfg.Version, cfg.Path, cfg.Limits, cfg.RealTime})
 	if err != nil {
 		return res, err
 	}
 	defer func() { err = errors.Join(err, kept.close()) }()
+	if err := hurry(cfg.RealTime); err != nil {
+		return res, err
+	}
 	run, skipped := cfg.known()
 	if err := cfg.rounds(ctx, kept, run); err != nil {
 		return res, err
@@ -105,6 +109,14 @@ func (c *Config) build(ctx context.Context, path Path, first Cell) (*bench, erro
 		return nil, errors.Join(err, l.Close())
 	}
 	return &bench{lab: l, self: c.Self}, nil
+}
+
+// hurry gives this process, and with it the receiver and all senders, real-time priority.
+func hurry(asked bool) error {
+	if asked && !netem.Hurry() {
+		return errors.New("real-time priority is refused: run as root, or without it")
+	}
+	return nil
 }
 
 // widen gives both kernels room for any path of the grid, and keeps the sender's from remembering the last run's.

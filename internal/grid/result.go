@@ -21,6 +21,7 @@ type Result struct {
 	Version     string       `json:"version"`
 	Path        Path         `json:"path"`
 	Limits      Limits       `json:"limits"`
+	RealTime    bool         `json:"real_time"` // both senders and the receiver had real-time priority
 	Turns       int          `json:"turns"`
 	Cells       []CellResult `json:"cells"`
 	Skipped     []Cell       `json:"skipped"` // xsend hasn't got their congestion control
@@ -64,7 +65,7 @@ func judged(c Cell) bool { return c.Congestion != "bbr" || c.Loss <= 1 }
 
 // conclude works out medians, ratios and verdicts.
 func conclude(cfg *Config, turns []Turn, run, skipped []Cell) Result {
-	r := Result{Schema: Schema, Version: cfg.Version, Path: cfg.Path, Limits: cfg.Limits, Turns: cfg.Turns, Skipped: skipped}
+	r := Result{Schema: Schema, Version: cfg.Version, Path: cfg.Path, Limits: cfg.Limits, RealTime: cfg.RealTime, Turns: cfg.Turns, Skipped: skipped}
 	var all []float64
 	for _, c := range run {
 		if cell := concludeCell(c, turns); cell.N > 0 {

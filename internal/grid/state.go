@@ -18,10 +18,11 @@ var ErrOtherState = errors.New("its turns don't belong to this grid")
 
 // header is the first line of a state file: under which conditions the turns below were run.
 type header struct {
-	Schema  string `json:"schema"`
-	Version string `json:"version"`
-	Path    Path   `json:"path"`
-	Limits  Limits `json:"limits"`
+	Schema   string `json:"schema"`
+	Version  string `json:"version"`
+	Path     Path   `json:"path"`
+	Limits   Limits `json:"limits"`
+	RealTime bool   `json:"real_time"`
 }
 
 // state keeps turns, one line each, as soon as they are over.

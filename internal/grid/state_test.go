@@ -10,7 +10,7 @@ import (
 
 func TestStateGoesOn(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state")
-	head := header{stateSchema, "v1", Path{1, 2}, Limits{3, 4}}
+	head := header{stateSchema, "v1", Path{1, 2}, Limits{3, 4}, false}
 	cell := Cell{"reno", 0.1, time.Millisecond}
 	s, err := openState(path, head)
 	if err != nil {
@@ -45,16 +45,17 @@ func TestStateGoesOn(t *testing.T) {
 
 func TestStateOfOtherConditionsIsRefused(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state")
-	head := header{stateSchema, "v1", Path{1, 2}, Limits{3, 4}}
+	head := header{stateSchema, "v1", Path{1, 2}, Limits{3, 4}, false}
 	s, err := openState(path, head)
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.close()
 	for _, other := range []header{
-		{stateSchema, "v2", head.Path, head.Limits},
-		{stateSchema, "v1", Path{1, 3}, head.Limits},
-		{stateSchema, "v1", head.Path, Limits{3, 5}},
+		{stateSchema, "v2", head.Path, head.Limits, false},
+		{stateSchema, "v1", Path{1, 3}, head.Limits, false},
+		{stateSchema, "v1", head.Path, Limits{3, 5}, false},
+		{stateSchema, "v1", head.Path, head.Limits, true},
 	} {
 		if _, err := openState(path, other); err == nil || !strings.Contains(err.Error(), "give another file") {
 			t.Errorf("%+v: %v", other, err)
