@@ -157,7 +157,7 @@ func TestTransmitSecondOpinion(t *testing.T) {
 					c.Flow = testFlow6
 				}
 				h.hold = true // so that what was sent stays where it was
-				c.Path = wire.Path{SrcMAC: [6]byte{2, 0, 0, 0, 0, 1}, DstMAC: [6]byte{2, 0, 0, 0, 0, 2}, Tagged: vlan != 0, VLAN: vlan, TOS: 0x28, TTL: 9}
+				c.Path = wire.Path{SrcMAC: [6]byte{2, 0, 0, 0, 0, 1}, DstMAC: [6]byte{2, 0, 0, 0, 0, 2}, Tagged: vlan != 0, VLAN: vlan, DSCP: 10, TTL: 9}
 			})
 			h.connect()
 			h.advance(Millisecond)

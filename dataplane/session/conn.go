@@ -106,7 +106,7 @@ func (c *Conn) pathMTU() int {
 
 func (c *Conn) wirePath(p hw.Path) wire.Path {
 	s := c.session
-	return wire.Path{SrcMAC: [6]byte(s.via.MAC), DstMAC: p.MAC, Tagged: s.cfg.Tagged, VLAN: s.cfg.VLAN, TOS: c.dscp << 2}
+	return wire.Path{SrcMAC: [6]byte(s.via.MAC), DstMAC: p.MAC, Tagged: s.cfg.Tagged, VLAN: s.cfg.VLAN, DSCP: c.dscp}
 }
 
 // add makes the connection one that follows what happens to its path. What happened

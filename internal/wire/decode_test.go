@@ -39,7 +39,7 @@ func (r random) flow(v6 bool) wire.Flow {
 }
 
 func (r random) path() wire.Path {
-	p := wire.Path{SrcMAC: [6]byte(r.bytes(6)), DstMAC: [6]byte(r.bytes(6)), TOS: uint8(r.Uint32()), TTL: uint8(1 + r.IntN(255))}
+	p := wire.Path{SrcMAC: [6]byte(r.bytes(6)), DstMAC: [6]byte(r.bytes(6)), DSCP: uint8(r.IntN(64)), TTL: uint8(1 + r.IntN(255))}
 	if r.IntN(2) == 0 {
 		p.Tagged, p.VLAN = true, uint16(r.IntN(65536))
 	}
@@ -78,7 +78,7 @@ func TestPutDecodes(t *testing.T) {
 		r := newRandom(seed)
 		f, p := r.flow(seed&1 == 1), r.path()
 		opts, want := r.options()
-		h := wire.Header{Seq: r.Uint32(), Ack: r.Uint32(), Flags: uint8(r.Uint32()) &^ wire.FlagURG, Window: uint16(r.Uint32()), ID: uint16(r.Uint32()), Options: opts}
+		h := wire.Header{Seq: r.Uint32(), Ack: r.Uint32(), Flags: uint8(r.Uint32()) &^ wire.FlagURG, Window: uint16(r.Uint32()), ID: uint16(r.Uint32()), ECN: uint8(r.IntN(4)), Options: opts}
 		payload := r.bytes(r.IntN(1461))
 		var tmpl wire.Template
 		tmpl.Init(r.flow(seed&2 == 2), r.path()) // what a second Init must forget
@@ -98,7 +98,7 @@ func TestPutDecodes(t *testing.T) {
 		}
 		mirror := wire.Flow{Local: f.Remote, Remote: f.Local, LocalPort: f.RemotePort, RemotePort: f.LocalPort}
 		if s.Flow != mirror || s.SrcMAC != p.SrcMAC || s.Seq != h.Seq || s.Ack != h.Ack || s.Flags != h.Flags ||
-			s.Window != h.Window || s.Urgent != 0 || s.ECN != p.TOS&3 || s.PayloadLen != len(payload) ||
+			s.Window != h.Window || s.Urgent != 0 || s.ECN != h.ECN || s.PayloadLen != len(payload) ||
 			!bytes.Equal(s.Payload, payload) {
 			t.Fatalf("seed %d: Parse read\n%+v from\n%+v %+v %+v", seed, s, f, p, h)
 		}
@@ -147,12 +147,12 @@ func checkIP(t *testing.T, seed uint64, pkt gopacket.Packet, f wire.Flow, p wire
 	local, remote := f.LocalAddr().Addr(), f.RemoteAddr().Addr()
 	switch ip := pkt.NetworkLayer().(type) {
 	case *layers.IPv4:
-		if !local.Is4() || ip.TOS != p.TOS || ip.TTL != p.TTL || ip.Id != h.ID || ip.Flags != layers.IPv4DontFragment || ip.FragOffset != 0 || len(ip.Options) != 0 ||
+		if !local.Is4() || ip.TOS != p.DSCP<<2|h.ECN || ip.TTL != p.TTL || ip.Id != h.ID || ip.Flags != layers.IPv4DontFragment || ip.FragOffset != 0 || len(ip.Options) != 0 ||
 			!bytes.Equal(ip.SrcIP, local.AsSlice()) || !bytes.Equal(ip.DstIP, remote.AsSlice()) {
 			t.Fatalf("seed %d: IPv4 %+v, want %+v %+v", seed, ip, f, p)
 		}
 	case *layers.IPv6:
-		if !local.Is6() || ip.TrafficClass != p.TOS || ip.HopLimit != p.TTL || ip.FlowLabel != 0 ||
+		if !local.Is6() || ip.TrafficClass != p.DSCP<<2|h.ECN || ip.HopLimit != p.TTL || ip.FlowLabel != 0 ||
 			!bytes.Equal(ip.SrcIP, local.AsSlice()) || !bytes.Equal(ip.DstIP, remote.AsSlice()) {
 			t.Fatalf("seed %d: IPv6 %+v, want %+v %+v", seed, ip, f, p)
 		}

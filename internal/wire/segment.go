@@ -14,6 +14,14 @@ const (
 	FlagCWR
 )
 
+// ECN code points. https://www.rfc-editor.org/rfc/rfc3168#section-5
+const (
+	NotECT uint8 = iota // not of a transport that can
+	ECT1
+	ECT0
+	CE // congestion was experienced
+)
+
 // Segment is a TCP segment from the peer. Payload points into the frame that it was parsed from, and is valid as long
 // as the frame is.
 type Segment struct {

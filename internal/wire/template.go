@@ -10,7 +10,7 @@ type Path struct {
 	SrcMAC, DstMAC [6]byte
 	Tagged         bool   // with an 802.1Q tag
 	VLAN           uint16 // where Tagged: its tag control information (priority, DEI, VLAN ID)
-	TOS            uint8  // DSCP<<2 | ECN; the Traffic Class of IPv6
+	DSCP           uint8  // 0 to 63; the upper six bits of TOS, or of the Traffic Class of IPv6
 	TTL            uint8  // the Hop Limit of IPv6; 0 = DefaultTTL
 }
 
@@ -31,6 +31,7 @@ type Header struct {
 	Window   uint16 // as sent, already scaled
 	ID       uint16 // Identification of IPv4, unused in IPv6; DF is always set, so any value does (RFC 6864 section 4)
 	Flags    uint8
+	ECN      uint8 // the lower two bits of TOS or Traffic Class: NotECT, ECT1, ECT0 or CE
 }
 
 // Init builds the headers of flow f on path p. It is called again whenever the path changes.
@@ -73,14 +74,14 @@ func (t *Template) ether(p Path, kind uint16) {
 }
 
 func fillIPv4(b []byte, f Flow, p Path) {
-	b[0], b[1], b[8], b[9] = 4<<4|ipv4Len/4, p.TOS, p.TTL, protoTCP
+	b[0], b[1], b[8], b[9] = 4<<4|ipv4Len/4, p.DSCP<<2, p.TTL, protoTCP
 	binary.BigEndian.PutUint16(b[6:], ipv4DF)
 	copy(b[12:], f.Local[12:])
 	copy(b[16:], f.Remote[12:])
 }
 
 func fillIPv6(b []byte, f Flow, p Path) {
-	binary.BigEndian.PutUint32(b, 6<<28|uint32(p.TOS)<<20)
+	binary.BigEndian.PutUint32(b, 6<<28|uint32(p.DSCP)<<22)
 	b[6], b[7] = protoTCP, p.TTL
 	copy(b[8:], f.Local[:])
 	copy(b[24:], f.Remote[:])
@@ -128,22 +129,25 @@ func (t *Template) place(buf []byte, h *Header, payloadLen int) []byte {
 	}
 	b := buf[len(buf)-n:]
 	copy(b, t.fixed[:n-len(h.Options)])
-	t.length(b[t.l2:], h.ID, n-int(t.l2)+payloadLen)
+	t.complete(b[t.l2:], h, n-int(t.l2)+payloadLen)
 	tcp := b[int(t.l2)+int(t.l3):]
 	h.store((*[tcpLen]byte)(tcp))
 	copy(tcp[tcpLen:], h.Options)
 	return b
 }
 
-// length completes the IP header for a packet of total bytes.
-func (t *Template) length(ip []byte, id uint16, total int) {
+// complete completes the IP header for a packet of total bytes.
+func (t *Template) complete(ip []byte, h *Header, total int) {
+	ecn := h.ECN & 3
 	if t.l3 == ipv6Len {
+		ip[1] |= ecn << 4
 		binary.BigEndian.PutUint16(ip[4:], uint16(total-ipv6Len))
 		return
 	}
 	binary.BigEndian.PutUint16(ip[2:], uint16(total))
-	binary.BigEndian.PutUint16(ip[4:], id)
-	binary.BigEndian.PutUint16(ip[10:], ^Fold(t.ipSum+uint32(id)+uint32(total)))
+	ip[1] |= ecn
+	binary.BigEndian.PutUint16(ip[4:], h.ID)
+	binary.BigEndian.PutUint16(ip[10:], ^Fold(t.ipSum+uint32(h.ID)+uint32(total)+uint32(ecn)))
 }
 
 // offsetFlags is the 16-bit word of data offset and control bits.

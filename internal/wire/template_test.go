@@ -16,7 +16,7 @@ func TestPutSeed(t *testing.T) {
 		var tmpl wire.Template
 		tmpl.Init(r.flow(seed&1 == 1), r.path())
 		opts, _ := r.options()
-		h := wire.Header{Seq: r.Uint32(), Ack: r.Uint32(), Flags: uint8(r.Uint32()), Window: uint16(r.Uint32()), ID: uint16(r.Uint32()), Options: opts}
+		h := wire.Header{Seq: r.Uint32(), Ack: r.Uint32(), Flags: uint8(r.Uint32()), Window: uint16(r.Uint32()), ID: uint16(r.Uint32()), ECN: uint8(r.IntN(4)), Options: opts}
 		payload := r.bytes(r.IntN(1500))
 		soft, hard := r.bytes(wire.MaxHeaderLen), r.bytes(wire.MaxHeaderLen)
 		n := tmpl.Put(soft, &h, len(payload), wire.Sum(payload, 0))
