@@ -26,6 +26,7 @@ type ackEvent struct {
 	dsack     bool // it reports a duplicate, which ends at dsackEnd
 	dsackEnd  Seq
 	again     bool // it covers something that was sent again since the window was last reduced
+	echoes    bool // it says that a mark of congestion reached the peer
 	original  bool // it covers, or SACKs, something sent before the last timeout and never sent again
 }
 
@@ -92,7 +93,11 @@ func (c *Conn) receiveAck(now Time, seg *wire.Segment) bool {
 	if ack.Before(c.sndUna) {
 		return true // an old one, overtaken
 	}
-	ev := ackEvent{echo: echo{val: seg.Options.TSEcr, valid: c.tsOK && seg.Options.HasTS, conn: c}, prior: c.inFlight()}
+	ev := ackEvent{echo: echo{val: seg.Options.TSEcr, valid: c.tsOK && seg.Options.HasTS, conn: c}, prior: c.inFlight(),
+		echoes: c.ecn.agreed && seg.Flags&wire.FlagECE != 0}
+	if ev.echoes {
+		c.stats.ECEs++
+	}
 	moved := c.updateWindow(seg)
 	c.stillThere()
 	switch {
@@ -177,13 +182,17 @@ func (c *Conn) recover(now Time, ev *ackEvent) {
 	undone := c.tryUndo(now, ev)
 	lost := c.detectLoss(now) || c.detectLossReno(ev)
 	c.leaveRecovery(now)
+	marked := c.receiveEcho(ev)
 	grow := 0
 	switch {
-	case c.recovery.phase == phaseOpen && lost:
+	case c.recovery.phase.calm() && lost:
 		c.enterRecovery(now, ev.delivered)
 		c.reduceRate(ev.delivered, false)
-	case c.recovery.phase == phaseRecovery:
+	case c.recovery.phase == phaseRecovery || c.recovery.phase == phaseCWR:
 		c.reduceRate(ev.delivered, ev.acked > 0 && !lost)
+	case marked:
+		c.enterCWR(now, ev.delivered)
+		c.reduceRate(ev.delivered, ev.acked > 0)
 	case undone:
 	case was == phaseOpen:
 		grow = ev.acked
@@ -257,7 +266,7 @@ func (c *Conn) detectLossReno(ev *ackEvent) bool {
 	}
 	r, repeated := &c.recovery, c.repeated()
 	partial := ev.acked > 0 && r.phase == phaseRecovery && c.sndUna.Before(r.point)
-	third := r.phase == phaseOpen && r.dupAcks >= dupThresh && !repeated
+	third := r.phase.calm() && r.dupAcks >= dupThresh && !repeated
 	if head := c.q.head; (third || partial) && c.q.slots[head].has(slotFlight) {
 		c.markLost(head)
 		return true

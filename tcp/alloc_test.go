@@ -70,6 +70,19 @@ func TestNothingAllocates(t *testing.T) {
 			b.seg.Seq += 10
 			b.transmit(false)
 		},
+		"mark and echo": func(b *benchFlight, k int) {
+			b.c.ecn = ecnState{agreed: true, capable: true, proved: true, quiet: true}
+			seg := b.seg
+			seg.PayloadLen, seg.ECN = 10, wire.CE
+			b.c.Receive(b.now, &seg)
+			b.seg.Seq += 10
+			flags := b.seg.Flags
+			b.seg.Flags |= wire.FlagECE
+			b.ack(n + k - 1)
+			b.seg.Flags = flags
+			b.write()
+			b.transmit(false)
+		},
 		"zero window": func(b *benchFlight, k int) {
 			if k == 1 {
 				b.seg.Window = 0

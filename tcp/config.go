@@ -50,6 +50,7 @@ type Config struct {
 	Rate         uint64     // most bytes of payload per second; 0 = no cap
 	NoPacing     bool       // what the windows allow goes at once, and Rate alone spreads it: as Linux without sch_fq
 	TSOffset     uint32     // added to our timestamps, chosen at random by the caller
+	ECN          bool       // offer explicit congestion notification (https://www.rfc-editor.org/rfc/rfc3168)
 
 	NoSACK       bool // do not offer SACK
 	NoTimestamps bool // do not offer timestamps

@@ -61,6 +61,7 @@ type Conn struct {
 	tlp      tlpState
 	recovery recoveryState
 	undo     undoState
+	ecn      ecnState
 	cc       control
 	pace     pacer
 	keep     keepState
@@ -117,6 +118,7 @@ func (c *Conn) Connect(now Time) error {
 		return errNotOpening
 	}
 	c.state = SynSent
+	c.ecn.offer = c.cfg.ECN
 	c.sndEnd = c.iss.Add(1)
 	c.sendSYN = true
 	c.lastProg = now

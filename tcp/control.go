@@ -14,6 +14,7 @@ type control interface {
 	proportional() bool                // fast recovery is for proportional rate reduction to pace
 	onAck(a *sample)                   // every ACK that is not older than sndUna
 	onLoss(now Time, flight int)       // fast recovery begins
+	onCE(now Time, flight int)         // a mark of congestion came back, the first in a window
 	onTimeout(now Time, flight int, first bool)
 	setWindow(bytes int) // proportional rate reduction speaks
 	onRecovered(now Time)

@@ -30,7 +30,7 @@ type cubicState struct {
 }
 
 const (
-	betaNum, betaDen = 7, 10
+	betaLoss, betaMark = 70, 85 // percent of the window that a loss, or a mark, leaves
 	// alpha of section 4.3: 3 (1 - beta) / (1 + beta).
 	alphaNum, alphaDen = 9, 17
 	// cubicSpan bounds times, so that their cubes fit: a curve of a quarter of an hour
@@ -135,14 +135,26 @@ func (c *cubic) estimate(acked int) {
 	c.wEst += grow
 }
 
-// onLoss is https://www.rfc-editor.org/rfc/rfc9438#section-4.6, with the fast convergence of 4.7.
-func (c *cubic) onLoss(_ Time, flight int) {
+func (c *cubic) onLoss(_ Time, flight int) { c.reduce(flight, betaLoss) }
+
+// onCE is https://www.rfc-editor.org/rfc/rfc8511#section-3: who marks keeps its queue short, and what a loss takes would leave
+// it empty. In slow start the window may be twice what the path carries, mark or loss.
+func (c *cubic) onCE(_ Time, flight int) {
+	if c.cwnd < c.ssthresh {
+		c.reduce(flight, betaLoss)
+		return
+	}
+	c.reduce(flight, betaMark)
+}
+
+// reduce is https://www.rfc-editor.org/rfc/rfc9438#section-4.6, with the fast convergence of 4.7.
+func (c *cubic) reduce(flight, beta int) {
 	last := c.wMax
 	c.prior, c.wMax, c.epoch = c.cwnd, c.cwnd, 0
 	if c.cwnd < last {
-		c.wMax = c.cwnd * (betaDen + betaNum) / (2 * betaDen)
+		c.wMax = c.cwnd * (100 + beta) / 200
 	}
-	c.ssthresh = max(flight*betaNum/betaDen, 2*c.mss)
+	c.ssthresh = max(flight*beta/100, 2*c.mss)
 	c.hy.done = true
 }
 

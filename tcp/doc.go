@@ -29,6 +29,8 @@
 //   - RFC 6298: retransmission timeout. RFC 6928: IW10.
 //   - RFC 9438: CUBIC, RFC 9406: HyStart++ for the first slow start of both. RFC 5681 and 3465: NewReno, the restart after a pause. Fixed: none, on
 //     purpose. Delivery rate samples as in draft-ietf-ccwg-bbr-04 section 4.1.
+//   - RFC 3168: explicit congestion notification, where Config.ECN asks for it, with the milder
+//     reduction of RFC 8511 in congestion avoidance.
 //   - RFC 1191, 8201: path MTU from ICMP, with the check of RFC 5927; RFC 4821 section 7.7: paths
 //     that drop large packets and say nothing.
 //   - Keepalive (RFC 9293 section 3.8.4), off unless asked for; the user timeout of RFC 5482, ours
@@ -60,6 +62,12 @@
 //     before that of the retransmission ends it; section 3.1 waits on.
 //   - A loss halves the congestion window where that is what limited us, as in Linux; what is
 //     in flight (RFC 5681 section 3.1, equation 4) is up to a segment less.
+//   - A mark reduces the window in proportion to what is delivered, as in Linux, not at once
+//     (RFC 3168 section 6.1.2), and not below two segments: the wait for a timeout at one is
+//     left out. A loss in the same window takes no more.
+//   - ECN is given up, which is any sender's right, where a loss comes before anything marked as
+//     capable is known to have arrived (some paths drop it), and where ten windows in a row
+//     come back with an echo in every ACK.
 //   - After four timeouts in a row a packet larger than 1280 bytes is tried at that size, then,
 //     over IPv4, at 576. Nothing is probed upwards (RFC 4821 section 7): after ten minutes the
 //     link's MTU is tried again, at the risk of four more timeouts.
@@ -81,7 +89,7 @@
 //
 // # Limits
 //
-// No passive open, no delivery of received data, no ECN, urgent data,
+// No passive open, no delivery of received data, no urgent data,
 // auto-corking. FIN-WAIT-2 has no timeout of its own: whoever waits for
 // the peer's FIN says how long.
 package tcp

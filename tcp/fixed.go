@@ -26,6 +26,7 @@ func (f *fixed) pacing(Duration) uint64    { return 0 }
 func (f *fixed) proportional() bool        { return false }
 func (f *fixed) onAck(*sample)             {}
 func (f *fixed) onLoss(Time, int)          {}
+func (f *fixed) onCE(Time, int)            {}
 func (f *fixed) onTimeout(Time, int, bool) {}
 func (f *fixed) setWindow(int)             {}
 func (f *fixed) save()                     {}

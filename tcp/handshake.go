@@ -74,7 +74,7 @@ func (c *Conn) receiveSynSent(now Time, seg *wire.Segment) {
 	if seg.Flags&wire.FlagRST != 0 {
 		if hasACK {
 			c.stats.ResetsIn++
-			c.die(ErrRefused)
+			c.refused()
 		}
 		return
 	}
@@ -82,12 +82,24 @@ func (c *Conn) receiveSynSent(now Time, seg *wire.Segment) {
 		return
 	}
 	c.takeOptions(now, seg)
+	c.agreeECN(seg.Flags)
 	if !hasACK { // simultaneous open
 		c.state = SynReceived
 		c.sendSYN, c.synTries, c.backoff = true, 0, 0
 		return
 	}
 	c.establish(now, seg)
+}
+
+// refused is a reset in answer to our SYN. Some hosts mean the offer in it
+// (https://www.rfc-editor.org/rfc/rfc3168#section-6.1.1.1): nothing was lost, and the next SYN is as the first.
+func (c *Conn) refused() {
+	if !c.ecn.offer {
+		c.die(ErrRefused)
+		return
+	}
+	c.withdrawECN()
+	c.sendSYN, c.synTries = true, 0
 }
 
 // refuseACK answers an ACK of something that this connection never sent: the peer has a
@@ -133,6 +145,9 @@ func (c *Conn) takeOptions(now Time, seg *wire.Segment) {
 func (c *Conn) completeOpen(now Time, seg *wire.Segment) bool {
 	if Seq(seg.Ack) != c.iss.Add(1) {
 		return false
+	}
+	if seg.Flags&wire.FlagSYN != 0 && seg.Flags&ecnSetup != wire.FlagECE {
+		c.withdrawECN()
 	}
 	c.establish(now, seg)
 	return seg.Flags&wire.FlagSYN == 0
@@ -186,6 +201,7 @@ func (c *Conn) retrySYN(now Time) {
 		return
 	}
 	c.backoff = min(c.backoff+1, maxBackoff)
+	c.withdrawECN() // perhaps something on the path takes offence (https://www.rfc-editor.org/rfc/rfc3168#section-6.1.1.1)
 	c.sendSYN = true
 }
 

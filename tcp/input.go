@@ -164,6 +164,7 @@ func (c *Conn) receiveText(now Time, seg *wire.Segment) {
 		return
 	}
 	c.ackNow = true
+	c.receiveMark(seg)
 	first := Seq(seg.Seq)
 	if c.rcvNxt.Before(first) || !c.state.receiving() {
 		return

@@ -65,7 +65,7 @@ func (r *rackState) noteOrder(s *slot) {
 
 // reoWnd is the reordering window, https://www.rfc-editor.org/rfc/rfc8985#section-6.2 step 4.
 func (c *Conn) reoWnd() Duration {
-	if !c.rack.reorder && (c.recovery.phase != phaseOpen || c.rack.sacked >= dupThresh) {
+	if !c.rack.reorder && (!c.recovery.phase.calm() || c.rack.sacked >= dupThresh) {
 		return 0
 	}
 	return min(Duration(1+c.rack.mult)*c.rack.minRTT/4, c.rtt.srtt)
@@ -127,7 +127,7 @@ func (c *Conn) onReorderTimer(now Time) {
 	if !c.detectLoss(now) {
 		return
 	}
-	if c.recovery.phase == phaseOpen {
+	if c.recovery.phase.calm() {
 		c.enterRecovery(now, 0)
 	}
 	c.reduceRate(0, false)

@@ -1,15 +1,21 @@
 package tcp
 
-// phase is where loss recovery stands; Linux calls the three Open, Recovery and Loss.
+// phase is where loss recovery stands; Linux calls the four Open, Recovery, Loss and CWR.
 type phase uint8
 
 const (
 	phaseOpen     phase = iota
 	phaseRecovery       // fast recovery, until recoveryPoint is ACKed
 	phaseLoss           // after a timeout, until recoveryPoint is ACKed
+	phaseCWR            // slowing down for a mark of congestion, until recoveryPoint is ACKed
 )
 
-func (p phase) String() string { return [...]string{"open", "recovery", "loss"}[min(int(p), 2)] }
+func (p phase) String() string {
+	return [...]string{"open", "recovery", "loss", "cwr"}[min(int(p), 3)]
+}
+
+// calm reports that nothing is being recovered.
+func (p phase) calm() bool { return p == phaseOpen || p == phaseCWR }
 
 // recoveryState is the phase and what proportional rate reduction counts in it
 // (https://www.rfc-editor.org/rfc/rfc9937#section-6).
@@ -26,13 +32,18 @@ type recoveryState struct {
 	guarded bool // phaseOpen, without SACK: duplicate ACKs count for nothing until point is passed
 }
 
-// enterRecovery begins fast recovery: ssthresh falls once. delivered is what the
-// ACK that showed the loss delivered.
+// enterRecovery begins fast recovery: ssthresh falls once, for what is lost and marked in a
+// window (https://www.rfc-editor.org/rfc/rfc3168#section-6.1.2). delivered is what the ACK that showed the loss
+// delivered.
 func (c *Conn) enterRecovery(now Time, delivered int) {
 	c.stats.Recoveries++
-	c.mayUndo(false)
+	if c.recovery.phase == phaseOpen {
+		c.mayUndo(false)
+		c.cc.onLoss(now, c.used())
+		c.noteReduction()
+	}
+	c.doubtMarks()
 	c.tlp, c.timers.pto = tlpState{}, Never
-	c.cc.onLoss(now, c.used())
 	c.recovery = recoveryState{phase: phaseRecovery, point: c.sndNxt,
 		recoverFS: max(1, c.inFlight()+c.rack.lost.bytes+delivered), dupAcks: c.recovery.dupAcks}
 }
@@ -52,7 +63,7 @@ func (c *Conn) used() int {
 // (https://www.rfc-editor.org/rfc/rfc9937#section-6.2). It sets the congestion window.
 func (c *Conn) reduceRate(delivered int, safe bool) {
 	r := &c.recovery
-	if r.phase != phaseRecovery || !c.cc.proportional() {
+	if r.phase == phaseOpen || r.phase == phaseLoss || !c.cc.proportional() {
 		return
 	}
 	r.delivered += delivered
@@ -67,7 +78,7 @@ func (c *Conn) reduceRate(delivered int, safe bool) {
 		}
 		quota = min(target-pipe, quota)
 	}
-	if r.out == 0 || !c.sackOK && c.rack.lost.segments > 0 {
+	if r.out == 0 && r.phase == phaseRecovery || !c.sackOK && c.rack.lost.segments > 0 {
 		// The first retransmission is never held back, nor, without SACK, the one that
 		// answers a partial ACK (https://www.rfc-editor.org/rfc/rfc6582#section-3.2, step 3).
 		quota = max(quota, c.mss)
@@ -75,13 +86,18 @@ func (c *Conn) reduceRate(delivered int, safe bool) {
 	c.cc.setWindow(pipe + max(quota, 0))
 }
 
-// leaveRecovery ends either phase once everything sent before it was ACKed.
+// leaveRecovery ends a phase once everything sent before it was ACKed.
 func (c *Conn) leaveRecovery(now Time) {
-	if c.recovery.phase == phaseOpen || c.sndUna.Before(c.recovery.point) {
+	was := c.recovery.phase
+	if was == phaseOpen || c.sndUna.Before(c.recovery.point) {
 		return
 	}
-	if c.recovery.phase == phaseRecovery {
+	if was != phaseLoss {
 		c.cc.onRecovered(now)
+	}
+	if was == phaseCWR {
+		c.recovery = recoveryState{point: c.recovery.point, dupAcks: c.recovery.dupAcks}
+		return
 	}
 	c.recovery = recoveryState{point: c.recovery.point, guarded: !c.sackOK}
 	c.rack.recovered()
@@ -92,7 +108,7 @@ func (c *Conn) leaveRecovery(now Time) {
 func (c *Conn) enterLoss(now Time) {
 	reneged, was := c.q.slots[c.q.head].has(slotSACKed), c.recovery.phase
 	r := recoveryState{phase: phaseLoss, point: c.sndNxt}
-	if was == phaseOpen {
+	if was.calm() {
 		c.mayUndo(true)
 		if c.sackOK && !reneged {
 			r.frto = frtoSent
@@ -102,6 +118,8 @@ func (c *Conn) enterLoss(now Time) {
 		c.forgetSACKs()
 	}
 	c.cc.onTimeout(now, c.flightSize(), was != phaseLoss)
+	c.noteReduction()
+	c.doubtMarks()
 	c.recovery = r
 	c.timers.reo, c.timers.pto, c.tlp = Never, Never, tlpState{}
 	for i := c.q.head; i != none && i != c.q.fresh; i = c.q.slots[i].next {

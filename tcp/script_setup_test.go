@@ -6,6 +6,8 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+
+	"github.com/xsend/xsend/internal/wire"
 )
 
 // parseSetup reads the lines before the first event: config WORD [VALUE], ..., peer WORD
@@ -56,8 +58,10 @@ func (s *stage) parsePeer(word, value string) (err error) {
 		o.HasWScale = false
 	case "win":
 		s.peer.win = n
+	case "ecn":
+		s.peer.flags |= wire.FlagECE
 	default:
-		return fmt.Errorf("have mss, no-mss, no-sack, ts, wscale, no-wscale, win")
+		return fmt.Errorf("have mss, no-mss, no-sack, ts, wscale, no-wscale, win, ecn")
 	}
 	return nil
 }

@@ -16,6 +16,9 @@ type Stats struct {
 	TimeoutsHeld            uint64 // timeouts put off because the kernel held the segment
 	Reneged                 uint64 // times the peer took SACKs back
 	DSACKs                  uint64
+	CWRReductions           uint64 // times that the window was reduced for marks of congestion
+	ECEs                    uint64 // ACKs that echoed one
+	CEs                     uint64 // segments from the peer that bore one
 	Probes                  uint64 // zero-window probes
 	KeepAlives              uint64 // keepalive probes
 	BlackHoles              uint64 // times that packets were made smaller because none of the large ones arrived
@@ -49,7 +52,9 @@ type Stats struct {
 	Delivered  uint64 // bytes that the peer has, by ACK or SACK
 	PacingRate uint64 // payload bytes per second; 0 = not paced
 	Rate       uint64 // delivery rate, bytes per second: the last sample that says something about the path
-	Phase      string // of loss recovery: open, recovery, loss
+	Phase      string // of loss recovery: open, recovery, loss; or cwr: slowing down for a mark of congestion
+	ECN        bool   // agreed upon
+	ECNGivenUp bool   // and not used any more: what was marked as capable did not arrive, or every ACK echoed
 	State      State
 	Congestion Congestion
 	// CongestionState is the congestion control's own, for people: slow-start or
@@ -66,6 +71,7 @@ func (c *Conn) Stats() Stats {
 	s.Reordering = max(dupThresh, c.rack.degree/c.mss)
 	s.Delivered, s.Rate, s.PacingRate = c.rate.delivered, c.rate.best, c.pace.rate
 	s.Phase, s.State, s.Congestion = c.recovery.phase.String(), c.state, c.cfg.Congestion
+	s.ECN = c.ecn.agreed
 	s.CongestionState = c.congestionState()
 	return s
 }

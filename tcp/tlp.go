@@ -43,7 +43,7 @@ func (c *Conn) armPTO(now Time) {
 // mayProbe is the conditions of https://www.rfc-editor.org/rfc/rfc8985#section-7.2: SACK, no recovery, nothing
 // SACKed, and no probe out already.
 func (c *Conn) mayProbe() bool {
-	return c.sackOK && c.recovery.phase == phaseOpen && c.rack.sacked == 0 && !c.tlp.out &&
+	return c.sackOK && c.recovery.phase.calm() && c.rack.sacked == 0 && !c.tlp.out &&
 		c.rack.lost.segments == 0 && c.outstanding() && c.state.sending()
 }
 
@@ -115,11 +115,19 @@ func (c *Conn) probeAcked(now Time, seg *wire.Segment, ev *ackEvent) {
 	case !t.again, ev.dsack && ev.dsackEnd == t.end:
 	case t.end.Before(c.sndUna):
 		c.stats.TailLosses++
-		c.cc.onLoss(now, c.used())
-		c.cc.onRecovered(now)
+		c.punishTailLoss(now)
 	case ev.acked == 0 && seg.Options.NumSACK == 0: // both arrived, says a peer without DSACK
 	default:
 		return // the next ACK will tell
 	}
 	*t = tlpState{}
+}
+
+// punishTailLoss reduces the window, which a mark has not done already in this round.
+func (c *Conn) punishTailLoss(now Time) {
+	if c.recovery.phase == phaseOpen {
+		c.cc.onLoss(now, c.used())
+		c.cc.onRecovered(now)
+		c.noteReduction()
+	}
 }

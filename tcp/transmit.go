@@ -245,7 +245,8 @@ func (c *Conn) emitSlot(now Time, i int32, tx *Tx) bool {
 		s.sum = wire.Sum(buf[off:off+int(s.length)], 0)
 		s.flags |= slotSummed
 	}
-	c.put(now, tx, frame, off, int(s.length), s.seq, flags, c.options(now), s.sum)
+	ecn, told := c.mark(s)
+	c.put(tx, frame, off, int(s.length), &wire.Header{Seq: uint32(s.seq), Flags: flags | told, ECN: ecn, Options: c.options(now)}, s.sum)
 	tx.Ref, tx.Again, tx.Source = c.q.ref(i), s.xmits > 0, umem.NoFrame
 	if s.nspans > 0 {
 		tx.Source = s.spans[0].frame
@@ -336,17 +337,18 @@ func (c *Conn) dropTail(s *slot) {
 	}
 }
 
-// put writes the headers and fills in the descriptor.
-func (c *Conn) put(now Time, tx *Tx, f umem.Frame, off, n int, seq Seq, flags uint8, opts []byte, sum uint32) {
+// put completes the headers, writes them, and fills in the descriptor.
+func (c *Conn) put(tx *Tx, f umem.Frame, off, n int, h *wire.Header, sum uint32) {
 	c.ipID++
-	h := wire.Header{Seq: uint32(seq), Ack: uint32(c.rcvNxt), Options: opts, Window: c.rcvWnd, ID: c.ipID, Flags: flags}
-	if flags&wire.FlagACK == 0 {
-		h.Ack = 0
+	h.Window, h.ID = c.rcvWnd, c.ipID
+	if h.Flags&wire.FlagACK != 0 {
+		h.Ack = uint32(c.rcvNxt)
 	}
-	hdr := c.tmpl.Put(c.pool.Bytes(f)[:off], &h, n, sum)
+	h.Flags |= c.echoFlag(h.Flags)
+	hdr := c.tmpl.Put(c.pool.Bytes(f)[:off], h, n, sum)
 	c.pool.Submit(f)
 	*tx = Tx{Addr: c.pool.Region().Addr(f) + uint64(off-hdr), Len: uint32(hdr + n), Frame: f, Source: umem.NoFrame}
-	c.ackNow = c.ackNow && flags&wire.FlagACK == 0
+	c.ackNow = c.ackNow && h.Flags&wire.FlagACK == 0
 	c.stats.SegmentsOut++
 }
 
@@ -394,17 +396,13 @@ func (c *Conn) emit(now Time, tx *Tx, seq Seq, flags uint8, opts, probe []byte) 
 		return false
 	}
 	copy(c.pool.Bytes(f)[Headroom:], probe)
-	c.put(now, tx, f, Headroom, len(probe), seq, flags, opts, wire.Sum(probe, 0))
+	c.put(tx, f, Headroom, len(probe), &wire.Header{Seq: uint32(seq), Flags: flags, Options: opts}, wire.Sum(probe, 0))
 	return true
 }
 
 // emitSYN makes the SYN, or the SYN-ACK of a simultaneous open.
 func (c *Conn) emitSYN(now Time, tx *Tx) int {
-	flags := uint8(wire.FlagSYN)
-	if c.state == SynReceived {
-		flags |= wire.FlagACK
-	}
-	if !c.emit(now, tx, c.iss, flags, c.synOptions(now), nil) {
+	if !c.emit(now, tx, c.iss, c.synFlags(), c.synOptions(now), nil) {
 		return 0
 	}
 	tx.Again = c.synTries > 0

@@ -70,6 +70,7 @@ func (c *Conn) tryUndo(now Time, ev *ackEvent) bool {
 
 func (c *Conn) takeBack(now Time) {
 	c.undo.live = false
+	c.ecn.tell = false // if it was said already, it was said too often, which harms nobody
 	if c.undo.timeout {
 		c.stats.SpuriousTimeouts++
 	} else {

@@ -47,7 +47,7 @@ var violations = []violation{
 	{"no duplicate is counted as having left the network", rfcs + "3042#section-2", "flight.go",
 		"		n -= c.recovery.dupAcks * c.mss\n", "		n -= 0\n"},
 	{"a recovery ends with the first new ACK", rfcs + "6582#section-3.2", "recovery.go",
-		"	if c.recovery.phase == phaseOpen || c.sndUna.Before(c.recovery.point) {\n", "	if c.recovery.phase == phaseOpen || c.sndUna == c.recovery.point {\n"},
+		"	if was == phaseOpen || c.sndUna.Before(c.recovery.point) {\n", "	if was == phaseOpen || c.sndUna == c.recovery.point {\n"},
 	{"a partial ACK repairs nothing", rfcs + "6582#section-3.2", "ack.go",
 		"	partial := ev.acked > 0 && r.phase", "	partial := false && r.phase"},
 	{"there is no reordering window", rfcs + "8985#section-6.2", "rack.go",
@@ -77,6 +77,22 @@ var violations = []violation{
 		"ev.echo.before(u.first)", "false"},
 	{"after a timeout duplicates let retransmissions go", rfcs + "5681#section-3.1", "ack.go",
 		"	case r.phase == phaseLoss:\n		return\n", ""},
+
+	// Marks of congestion.
+	{"what is sent again is marked as capable", rfcs + "3168#section-6.1.5", "ecn.go",
+		"	if s.xmits > 0 || s.length == 0 {\n", "	if s.length == 0 {\n"},
+	{"every echo reduces the window", rfcs + "3168#section-6.1.2", "ecn.go",
+		"	return e.capable && !e.guarded && ", "	return e.capable && "},
+	{"nobody is told of a reduction", rfcs + "3168#section-6.1.2", "ecn.go",
+		"	e.tell = e.agreed\n", ""},
+	{"a mark is echoed once", rfcs + "3168#section-6.1.3", "ecn.go",
+		"	return wire.FlagECE\n", "	c.ecn.echo = false\n	return wire.FlagECE\n"},
+	{"flags that are reflected are an acceptance", rfcs + "3168#section-6.1.1", "ecn.go",
+		"e.offer && flags&ecnSetup == want\n", "e.offer && flags&want != 0\n"},
+	{"a SYN that nobody answers is repeated with its offer", rfcs + "3168#section-6.1.1.1", "handshake.go",
+		"	c.withdrawECN() // perhaps", "	// perhaps"},
+	{"a mark takes as much as a loss", rfcs + "8511#section-3", "reno.go",
+		"	if !slow {\n", "	if false {\n"},
 
 	// Windows.
 	{"CUBIC halves", rfcs + "9438#section-4.6", "cubic.go",
