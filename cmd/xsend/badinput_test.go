@@ -100,6 +100,7 @@ func TestBadInputOfTheOtherCommands(t *testing.T) {
 		{"lab: name", []string{"lab", "up", "--name", "a/b"}, 2, []string{"a/b"}},
 		{"lab: MTU", []string{"lab", "up", "--name", "x", "--mtu", "7"}, 2, []string{"MTU 7"}},
 		{"lab: rate", []string{"lab", "up", "--name", "x", "--rate", "300M"}, 2, []string{"--rate 300M", "choose up to 200M"}},
+		{"lab: mark", []string{"lab", "up", "--name", "x", "--mark", "0"}, 2, []string{"--mark 0", "1 packet or more"}},
 		{"lab: queue", []string{"lab", "up", "--name", "x", "--queue", "0"}, 2, []string{"--queue 0", "1 packet or more"}},
 		{"lab: jitter", []string{"lab", "up", "--name", "x", "--jitter", "5", "--delay", "1"}, 2, []string{"jitter of 5ms", "up to the delay, which is 1ms"}},
 		{"lab: delay", []string{"lab", "up", "--name", "x", "--delay", "2s"}, 2, []string{"delay of 2s", "choose 0 to 1s"}},

@@ -17,7 +17,7 @@ func newLab(std stdio) *cobra.Command {
 		Long: `Two network namespaces joined by a veth pair: NAME-a (10.77.0.1, fd77:7873::1) and NAME-b (10.77.0.2, fd77:7873::2).
 Nothing of the host's network is touched. Checksum, TSO and GSO offloads are off at both ends. Needs root.
 
-With any of --delay, --jitter, --reorder, --duplicate, --corrupt, --rate and --queue a wire is put between them: a process,
+With any of --delay, --jitter, --reorder, --duplicate, --corrupt, --rate, --queue and --mark a wire is put between them: a process,
 in a namespace NAME-w, that forwards frames from one veth pair to another, and loses packets too if --loss says so. Its
 bottleneck passes at most 200 Mbit/s. Loss and the like are decided by the number of the packet: segments with payload are
 numbered, from NAME-a to NAME-b. --loss alone needs no wire: an XDP program at the receiver drops.`,

@@ -53,6 +53,9 @@ func phase(m *transfer.Moment) string {
 func moment(m *transfer.Moment) string {
 	segments := func(bytes int) int { return bytes / max(1, m.MSS) }
 	var b strings.Builder
+	if m.ECN != "off" && m.ECN != "" {
+		b.WriteString("ecn ")
+	}
 	fmt.Fprintf(&b, "%s rto:%.4g rtt:%.4g/%.4g minrtt:%.4g mss:%d", m.Congestion, m.RTO/1000, m.RTT/1000, m.RTTVar/1000, m.MinRTT/1000, m.MSS)
 	if m.PathMTU != 0 {
 		fmt.Fprintf(&b, " pmtu:%d", m.PathMTU)
@@ -78,6 +81,7 @@ func losses(l *transfer.Losses) string {
 	}{
 		{"lost", l.Lost}, {"recoveries", l.Recoveries}, {"timeouts", l.Timeouts}, {"tail_probes", l.TailProbes}, {"tail_losses", l.TailLosses},
 		{"dsacks", l.DSACKs}, {"retransmits_held", l.Held}, {"timeouts_held", l.TimeoutsHeld},
+		{"cwrs", l.CWRs}, {"eces", l.ECEs}, {"ces", l.CEs},
 	} {
 		if c.count != 0 {
 			fmt.Fprintf(&b, " %s:%d", c.name, c.count)

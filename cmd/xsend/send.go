@@ -86,6 +86,7 @@ func (f *sendFlags) pathFlags(cmd *cobra.Command) {
 	f.cfg.Congestion = congestions[0]
 	choice(cmd, &f.cfg.Congestion, "congestion", "C", "congestion control", congestions...)
 	flags.Var(bytesValue(&f.cfg.FixedWindow), "fixed-window", "with -C fixed: bytes in flight on each connection (default: as much as the peer takes)")
+	flags.BoolVar(&f.cfg.ECN, "ecn", false, "offer explicit congestion notification: routers that do it mark packets instead of dropping them (RFC 3168), and the window falls less for a mark than for a loss (RFC 8511)")
 	flags.BoolVar(&f.cfg.NoPacing, "no-pacing", false, "send what the windows allow at once instead of spreading it over the round trip; -b still holds")
 	flags.IntVarP(&f.cfg.MSS, "set-mss", "M", 0, "most payload bytes in a segment (default: what path and peer allow)")
 	flags.Var(timeValue(&f.cfg.RTOMin, time.Millisecond), "rto-min", "floor of the retransmission timeout, in milliseconds or as a duration")

@@ -17,7 +17,7 @@ import (
 // momentNames are what an interval and the end say of a connection, beside what is of them alone.
 var momentNames = []string{
 	"id", "bytes", "seconds", "bits_per_second", "retransmits", "lost", "retransmits_held", "recoveries", "timeouts", "timeouts_held", "tail_probes",
-	"tail_losses", "dsacks", "bytes_acked", "in_flight", "snd_cwnd", "ssthresh", "snd_wnd", "mss", "pmtu", "rtt", "rttvar", "min_rtt", "rto",
+	"tail_losses", "dsacks", "cwrs", "eces", "ces", "ecn", "bytes_acked", "in_flight", "snd_cwnd", "ssthresh", "snd_wnd", "mss", "pmtu", "rtt", "rttvar", "min_rtt", "rto",
 	"pacing_rate", "delivery_rate", "reorder", "congestion", "congestion_state", "ca_state", "state",
 }
 

@@ -20,7 +20,7 @@ type wireFlags struct {
 	delay, jitter               time.Duration
 	reorder, duplicate, corrupt float64
 	rate                        int64
-	queue                       int
+	queue, mark                 int
 }
 
 func (f *wireFlags) add(flags *pflag.FlagSet) {
@@ -32,13 +32,14 @@ func (f *wireFlags) add(flags *pflag.FlagSet) {
 	rate := rateValue(&f.rate)
 	flags.Var(rate, "rate", "what the bottleneck passes, at most 200M (also the default of a wire)")
 	flags.IntVar(&f.queue, "queue", 0, fmt.Sprintf("packets that wait for the bottleneck; the next one is dropped (default of a wire: %d)", netem.DefaultQueue))
+	flags.IntVar(&f.mark, "mark", 0, "packets in the queue with which those are marked that can be (ECN), instead of waiting for the queue to be full; 0: none")
 }
 
 // into puts a wire into a lab's configuration if one of its flags was given. It loses what the lab's loss
 // program would.
 func (f *wireFlags) into(cfg *lab.Config, flags *pflag.FlagSet) error {
 	asked := false
-	for _, name := range []string{"delay", "jitter", "reorder", "duplicate", "corrupt", "rate", "queue"} {
+	for _, name := range []string{"delay", "jitter", "reorder", "duplicate", "corrupt", "rate", "queue", "mark"} {
 		asked = asked || flags.Changed(name)
 	}
 	if !asked {
@@ -49,6 +50,8 @@ func (f *wireFlags) into(cfg *lab.Config, flags *pflag.FlagSet) error {
 		return fmt.Errorf("--rate %s: choose up to 200M: the wire is not known to carry more; without wire flags the veth pair has no limit", flags.Lookup("rate").Value)
 	case flags.Changed("queue") && f.queue < 1:
 		return fmt.Errorf("--queue %d: choose 1 packet or more", f.queue)
+	case flags.Changed("mark") && f.mark < 1:
+		return fmt.Errorf("--mark %d: choose 1 packet or more", f.mark)
 	}
 	if f.rate == 0 {
 		f.rate = wireRate
@@ -58,7 +61,7 @@ func (f *wireFlags) into(cfg *lab.Config, flags *pflag.FlagSet) error {
 	cfg.Wire.Reverse.Rate = wireRate
 	forward := &cfg.Wire.Forward
 	forward.Loss, forward.Reorder, forward.Duplicate, forward.Corrupt = cfg.Loss, f.reorder, f.duplicate, f.corrupt
-	forward.Rate, forward.Queue = f.rate, f.queue
+	forward.Rate, forward.Queue, forward.Mark = f.rate, f.queue, f.mark
 	cfg.Loss, cfg.LossSeed = 0, 0
 	return nil
 }
@@ -68,8 +71,8 @@ func printWire(w io.Writer, name string, s *lab.WireStatus) {
 	m, c := s.Status.Config.Forward, s.Status.Forward
 	fmt.Fprintf(w, "lab %s: wire of %s, delay %v ± %v each way, loss %g %%, reorder %g %%, duplicate %g %%, corrupt %g %%, seed %d\n", name,
 		units.BitRate(float64(m.Rate)), m.Delay, m.Jitter, m.Loss, m.Reorder, m.Duplicate, m.Corrupt, s.Status.Config.Seed)
-	fmt.Fprintf(w, "  %-12s forward: %d packets, %d lost, %d dropped by the queue (at most %d in it), %d reordered, %d duplicated, %d corrupted\n",
-		s.Namespace, c.Packets, c.Lost, c.QueueDropped, c.QueuePeak, c.Reordered, c.Duplicated, c.Corrupted)
+	fmt.Fprintf(w, "  %-12s forward: %d packets, %d lost, %d dropped by the queue (at most %d in it), %d marked, %d reordered, %d duplicated, %d corrupted\n",
+		s.Namespace, c.Packets, c.Lost, c.QueueDropped, c.QueuePeak, c.Marked, c.Reordered, c.Duplicated, c.Corrupted)
 	fmt.Fprintf(w, "  %-12s reverse: %d packets; worst lateness %.0f µs; %d packets lost that nobody asked to lose\n", "",
 		s.Status.Reverse.Packets, max(c.LateMax, s.Status.Reverse.LateMax), s.Unintended())
 }

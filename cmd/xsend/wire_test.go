@@ -20,7 +20,7 @@ func TestLabUpWithAWire(t *testing.T) {
 	name := fmt.Sprintf("e2e%d-wire", os.Getpid())
 	t.Cleanup(func() { lab.Down(name) })
 	_, code := runHere(t, "lab", "up", "--name", name, "--delay", "2", "--jitter", "500us", "--loss", "1", "--loss-seed", "7",
-		"--reorder", "1", "--duplicate", "2", "--corrupt", "0.5", "--rate", "50M", "--queue", "100")
+		"--reorder", "1", "--duplicate", "2", "--corrupt", "0.5", "--rate", "50M", "--queue", "100", "--mark", "40")
 	if code != 0 {
 		t.Fatalf("lab up: exit code %d", code)
 	}
@@ -47,7 +47,7 @@ func TestLabUpWithAWire(t *testing.T) {
 			t.Errorf("nothing was %s: %+v", what, f)
 		}
 	}
-	want := netem.Impairment{Loss: 1, Reorder: 1, Duplicate: 2, Corrupt: 0.5, Delay: 2e6, Jitter: 5e5, Rate: 50e6, Queue: 100}
+	want := netem.Impairment{Loss: 1, Reorder: 1, Duplicate: 2, Corrupt: 0.5, Delay: 2e6, Jitter: 5e5, Rate: 50e6, Queue: 100, Mark: 40}
 	if c := st.Wire.Status.Config; c.Forward != want || c.Seed != 7 || c.Reverse.Delay != 2e6 || c.Reverse.Loss != 0 {
 		t.Errorf("configured as %+v, want %+v", c, want)
 	}

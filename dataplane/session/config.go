@@ -77,6 +77,7 @@ type DialConfig struct {
 	FixedWindow int            // the window of tcp.Fixed, bytes; 0 = no limit but the peer's
 	MSS         int            // most payload in a segment, bytes; 0 = what path and peer allow
 	DSCP        uint8          // 0 to 63
+	ECN         bool           // offer explicit congestion notification
 	NoPacing    bool           // what the windows allow goes at once; Rate still holds
 	Rate        uint64         // most payload bytes per second; 0 = no cap
 	RTOMin      time.Duration  // floor of the retransmission timeout; 0 = 200 ms

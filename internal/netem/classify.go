@@ -29,10 +29,12 @@ const (
 	payload             // everything else
 )
 
-// packet is what a wire knows of a frame: its kind, and where what the transport's checksum covers begins and ends.
+// packet is what a wire knows of a frame: its kind, where its IP header is, and where what the transport's checksum
+// covers begins and ends.
 type packet struct {
 	kind       kind
 	start, end int
+	ip         int // where the IP header begins; 0 where none can be read
 }
 
 // classify looks at a frame. What it can't read is payload like any other.
@@ -66,6 +68,7 @@ func (p *packet) ipv4(frame []byte) {
 	if header < ipv4Len || total < header || total > len(b) {
 		return
 	}
+	p.ip = p.start
 	later := binary.BigEndian.Uint16(b[6:])&0x1fff != 0 // a fragment other than the first has no TCP header
 	p.start, p.end = p.start+header, p.start+total
 	if b[9] == protocolTCP && !later {
@@ -82,6 +85,7 @@ func (p *packet) ipv6(frame []byte) {
 	if total > len(b) {
 		return
 	}
+	p.ip = p.start
 	p.start, p.end = p.start+ipv6Len, p.start+total
 	switch b[6] {
 	case protocolTCP:

@@ -85,8 +85,12 @@ func TestClassify(t *testing.T) {
 		{"short", []byte{1, 2, 3}, payload, 3, 3},
 		{"empty", nil, payload, 0, 0},
 	} {
-		if got := classify(c.frame); got != (packet{c.kind, c.start, c.end}) {
+		got := classify(c.frame)
+		if got.kind != c.kind || got.start != c.start || got.end != c.end {
 			t.Errorf("%s: %+v, want %v from %d to %d", c.name, got, c.kind, c.start, c.end)
+		}
+		if read := c.start > etherLen+tagLen; (got.ip > 0) != read || read && c.frame[got.ip]>>4 != 4 && c.frame[got.ip]>>4 != 6 {
+			t.Errorf("%s: the IP header is at %d", c.name, got.ip)
 		}
 	}
 }
@@ -104,7 +108,8 @@ func FuzzLine(f *testing.F) {
 	f.Add(udpFrame(4))
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, frame []byte) {
-		l := newLine(Impairment{Corrupt: 100, Duplicate: 100, Reorder: 50, Rate: 1000, All: true}, 1)
+		l := newLine(Impairment{Corrupt: 100, Duplicate: 100, Reorder: 50, Rate: 1000, Mark: 1, All: true}, 1)
+		l.offer(0, frame)
 		l.offer(0, frame)
 		p := classify(frame)
 		if p.start < 0 || p.start > p.end || p.end > len(frame) {

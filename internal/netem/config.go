@@ -38,6 +38,7 @@ type Impairment struct {
 	Hold      time.Duration `json:"hold_ns"`   // 0: a quarter of Delay, at least 200 µs
 	Rate      int64         `json:"rate"`      // of the bottleneck, bits of frame per second; 0: no bottleneck, no queue
 	Queue     int           `json:"queue"`     // packets that wait for the bottleneck or are in it; the next one is dropped; 0: DefaultQueue
+	Mark      int           `json:"mark"`      // packets in the queue with which one that can be told of congestion (ECN) is; 0: none is
 	All       bool          `json:"all"`       // number segments without payload too, except SYN
 }
 
@@ -71,6 +72,10 @@ func (m Impairment) validate() error {
 		return fmt.Errorf("queue of %d packets: choose 1 to %d", m.Queue, maxQueue)
 	case m.Queue > 0 && m.Rate == 0:
 		return fmt.Errorf("queue of %d packets without a rate: nothing would wait in it; give a rate too", m.Queue)
+	case m.Mark < 0 || m.Mark > maxQueue:
+		return fmt.Errorf("marks from %d packets on: choose 1 to %d", m.Mark, maxQueue)
+	case m.Mark > 0 && m.Rate == 0:
+		return fmt.Errorf("marks from %d packets on without a rate: nothing would wait; give a rate too", m.Mark)
 	}
 	return nil
 }

@@ -14,7 +14,7 @@ func TestValidate(t *testing.T) {
 		want string // in the error; "" for none
 	}{
 		{Impairment{}, ""},
-		{Impairment{Loss: 100, Reorder: 100, Duplicate: 100, Corrupt: 100, Delay: MaxDelay, Jitter: MaxDelay, Hold: MaxDelay, Rate: maxRate, Queue: maxQueue}, ""},
+		{Impairment{Loss: 100, Reorder: 100, Duplicate: 100, Corrupt: 100, Delay: MaxDelay, Jitter: MaxDelay, Hold: MaxDelay, Rate: maxRate, Queue: maxQueue, Mark: maxQueue}, ""},
 		{Impairment{Loss: -1}, "loss of -1 percent"},
 		{Impairment{Reorder: 101}, "reorder of 101 percent"},
 		{Impairment{Duplicate: math.NaN()}, "duplicate of NaN"},
@@ -28,6 +28,9 @@ func TestValidate(t *testing.T) {
 		{Impairment{Rate: 1, Queue: -1}, "queue"},
 		{Impairment{Rate: 1, Queue: maxQueue + 1}, "choose 1 to"},
 		{Impairment{Queue: 5}, "without a rate"},
+		{Impairment{Mark: 5}, "marks from 5 packets on without a rate"},
+		{Impairment{Rate: 1, Mark: -1}, "marks from -1 packets"},
+		{Impairment{Rate: 1, Mark: maxQueue + 1}, "choose 1 to"},
 	} {
 		for name, cfg := range map[string]Config{"forward": {Forward: c.m}, "reverse": {Reverse: c.m}} {
 			err := cfg.Validate()

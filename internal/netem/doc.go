@@ -4,7 +4,7 @@
 // # What it owns
 //
 // Two packet sockets, one line per direction between them, and a control socket by which the wire is asked
-// and ended. A line does, in this order: loss, a queue in front of a bottleneck, delay with jitter, holding
+// and ended. A line does, in this order: loss, a queue in front of a bottleneck, marks of congestion (ECN) where that is long, delay with jitter, holding
 // back (reordering), duplication. What it does to a packet is a function of a seed and the packet's number,
 // so that two senders meet the same pattern: number n is dropped when the upper half of SplitMix64's n-th
 // output for the seed is below the rate, just as the lab's loss program decides it.

@@ -61,7 +61,7 @@ func (l *line) offer(now Time, frame []byte) {
 		l.count.Lost++
 		return
 	}
-	through, ok := l.squeeze(now, len(frame))
+	through, crowded, ok := l.squeeze(now, len(frame))
 	if !ok {
 		l.count.QueueDropped++
 		return
@@ -72,6 +72,9 @@ func (l *line) offer(now Time, frame []byte) {
 		due += Time(l.rule.Hold)
 	}
 	buf := l.free.take(frame)
+	if crowded && p.mark(buf) {
+		l.count.Marked++
+	}
 	if numbered && l.broken.hit(l.draw(drawCorrupt)) {
 		l.count.Corrupted++
 		l.turn(buf, p)
@@ -85,19 +88,21 @@ func (l *line) offer(now Time, frame []byte) {
 
 func (l *line) draw(d draw) uint64 { return d.of(l.seed, l.number) }
 
-// squeeze says when a frame will be through the bottleneck, or that the queue before it is full.
-func (l *line) squeeze(now Time, size int) (through Time, ok bool) {
+// squeeze says when a frame will be through the bottleneck, or that the queue before it is full; crowded is where
+// marks begin.
+func (l *line) squeeze(now Time, size int) (through Time, crowded, ok bool) {
 	if l.rule.Rate == 0 {
-		return now, true
+		return now, false, true
 	}
 	l.queue.leave(now)
 	if l.queue.len() >= l.rule.Queue {
-		return 0, false
+		return 0, true, false
 	}
+	crowded = l.rule.Mark > 0 && l.queue.len() >= l.rule.Mark
 	l.idle = max(l.idle, now) + serialization(size, l.rule.Rate)
 	l.queue.join(l.idle)
 	l.count.QueuePeak = max(l.count.QueuePeak, l.queue.len())
-	return l.idle, true
+	return l.idle, crowded, true
 }
 
 // serialization is how long a frame takes at a rate in bits per second, rounded up: over a long time no more

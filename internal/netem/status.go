@@ -22,6 +22,7 @@ type Direction struct {
 	Lost         uint64 `json:"lost"`          // dropped because of their number
 	QueueDropped uint64 `json:"queue_dropped"` // dropped because the queue was full
 	QueuePeak    int    `json:"queue_peak"`    // most packets in the queue at a time
+	Marked       uint64 `json:"marked"`        // told of congestion
 	Reordered    uint64 `json:"reordered"`     // held back
 	Duplicated   uint64 `json:"duplicated"`
 	Corrupted    uint64 `json:"corrupted"`

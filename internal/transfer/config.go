@@ -55,6 +55,7 @@ type Config struct {
 	Tagged      bool          // with an 802.1Q tag
 	VLAN        uint16        // of the tag
 	Congestion  string        // one of Congestions(); "" = the engine's default
+	ECN         bool          // offer explicit congestion notification
 	NoPacing    bool          // what the windows allow goes at once; BitRate still holds
 	FixedWindow int64         // bytes that fixed has in flight; 0 = as much as the peer takes
 	MSS         int           // bytes; 0 = what path and peer allow
@@ -172,7 +173,7 @@ func (c *Config) sessionConfig(dst netip.Addr) (session.Config, error) {
 // dialConfig is what connection i, from 0, is made with.
 func (c *Config) dialConfig(remote netip.AddrPort, i int) session.DialConfig {
 	dc := session.DialConfig{
-		Remote: remote, Congestion: tcp.Congestion(c.Congestion), FixedWindow: int(c.FixedWindow), NoPacing: c.NoPacing, MSS: c.MSS, DSCP: c.DSCP, Rate: uint64(c.BitRate+7) / 8,
+		Remote: remote, Congestion: tcp.Congestion(c.Congestion), FixedWindow: int(c.FixedWindow), ECN: c.ECN, NoPacing: c.NoPacing, MSS: c.MSS, DSCP: c.DSCP, Rate: uint64(c.BitRate+7) / 8,
 		RTOMin: c.RTOMin, UserTimeout: c.UserTimeout,
 	}
 	if c.LocalPort != 0 {

@@ -43,12 +43,16 @@ type Losses struct {
 	TailProbes   uint64 `json:"tail_probes"`      // sent because the ACK of the last segments was late
 	TailLosses   uint64 `json:"tail_losses"`      // losses that one of those repaired
 	DSACKs       uint64 `json:"dsacks"`           // told by the peer: it had that already
+	CWRs         uint64 `json:"cwrs"`             // times that the window was reduced for marks of congestion
+	ECEs         uint64 `json:"eces"`             // ACKs that told of one
+	CEs          uint64 `json:"ces"`              // segments from the peer that bore one
 }
 
 func lossesOf(st *tcp.Stats) Losses {
 	return Losses{
 		Lost: st.Lost, Held: st.RetransmitsHeld, Recoveries: st.Recoveries, Timeouts: st.Timeouts, TimeoutsHeld: st.TimeoutsHeld,
 		TailProbes: st.TailProbes, TailLosses: st.TailLosses, DSACKs: st.DSACKs,
+		CWRs: st.CWRReductions, ECEs: st.ECEs, CEs: st.CEs,
 	}
 }
 
@@ -58,6 +62,7 @@ func (l Losses) since(then Losses) Losses {
 		Lost: l.Lost - then.Lost, Held: l.Held - then.Held, Recoveries: l.Recoveries - then.Recoveries,
 		Timeouts: l.Timeouts - then.Timeouts, TimeoutsHeld: l.TimeoutsHeld - then.TimeoutsHeld,
 		TailProbes: l.TailProbes - then.TailProbes, TailLosses: l.TailLosses - then.TailLosses, DSACKs: l.DSACKs - then.DSACKs,
+		CWRs: l.CWRs - then.CWRs, ECEs: l.ECEs - then.ECEs, CEs: l.CEs - then.CEs,
 	}
 }
 
@@ -81,7 +86,8 @@ type Moment struct {
 
 	Congestion      string `json:"congestion"`
 	CongestionState string `json:"congestion_state"`
-	Recovery        string `json:"ca_state"` // of loss recovery: open, recovery, loss
+	Recovery        string `json:"ca_state"` // of loss recovery: open, recovery, loss; cwr: slowing down for a mark of congestion
+	ECN             string `json:"ecn"`      // off, on, given-up
 	State           string `json:"state"`
 }
 
@@ -91,7 +97,13 @@ func momentOf(st *tcp.Stats) Moment {
 		BytesAcked: st.BytesAcked, InFlight: st.InFlight, Cwnd: st.Cwnd, Ssthresh: st.Ssthresh, SendWindow: st.SendWindow, MSS: st.MSS,
 		PathMTU: st.PathMTU, RTT: us(st.SRTT), RTTVar: us(st.RTTVar), MinRTT: us(st.MinRTT), RTO: us(st.RTO), Reorder: st.Reordering,
 		PacingRate: float64(st.PacingRate) * 8, DeliveryRate: float64(st.Rate) * 8,
-		Congestion: string(st.Congestion), CongestionState: st.CongestionState, Recovery: st.Phase, State: st.State.String(),
+		Congestion: string(st.Congestion), CongestionState: st.CongestionState, Recovery: st.Phase, ECN: "off", State: st.State.String(),
+	}
+	switch {
+	case st.ECNGivenUp:
+		m.ECN = "given-up"
+	case st.ECN:
+		m.ECN = "on"
 	}
 	if st.Ssthresh == math.MaxInt {
 		m.Ssthresh = 0

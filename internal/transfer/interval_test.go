@@ -36,6 +36,7 @@ func TestSamplesAreDifferences(t *testing.T) {
 	one.Retransmits, one.Lost, one.DSACKs, one.Cwnd, one.Ssthresh, one.SRTT = 8, 8, 3, 28960, 20000, 2*tcp.Millisecond
 	one.RTTVar, one.MinRTT, one.RTO, one.InFlight, one.Reordering = 250*tcp.Microsecond, tcp.Millisecond, 202*tcp.Millisecond, 4344, 5
 	one.PacingRate, one.Rate, one.Phase, one.State, one.CongestionState, one.Congestion = 1000, 900, "recovery", tcp.Established, "avoidance", tcp.Cubic
+	one.ECN, one.ECEs, one.CEs, one.CWRReductions = true, 9, 4, 2
 	s.sample()
 	first, second := s.samples[0], s.samples[1]
 	if first.Bytes != 1010 || first.Retransmits != 6 || first.Streams[0].Ssthresh != 0 || first.Streams[0].Lost != 7 || first.Streams[0].RTT != 1500 {
@@ -46,10 +47,10 @@ func TestSamplesAreDifferences(t *testing.T) {
 	}
 	got := second.Streams[0]
 	want := StreamInterval{
-		ID: 1, Socket: 1, Span: second.Span, Losses: Losses{Lost: 1, DSACKs: 3},
+		ID: 1, Socket: 1, Span: second.Span, Losses: Losses{Lost: 1, DSACKs: 3, CWRs: 2, ECEs: 9, CEs: 4},
 		Moment: Moment{
 			BytesAcked: 900, InFlight: 4344, Cwnd: 28960, Ssthresh: 20000, RTT: 2000, RTTVar: 250, MinRTT: 1000, RTO: 202_000,
-			PacingRate: 8000, DeliveryRate: 7200, Reorder: 5, Congestion: "cubic", CongestionState: "avoidance", Recovery: "recovery", State: "established",
+			PacingRate: 8000, DeliveryRate: 7200, Reorder: 5, Congestion: "cubic", CongestionState: "avoidance", Recovery: "recovery", ECN: "on", State: "established",
 		},
 	}
 	if got != want {
