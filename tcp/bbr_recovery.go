@@ -31,6 +31,19 @@ func (b *bbr) onLoss(Time, int) {
 	b.latest.note(b.delivered, 0)
 }
 
+// onCE is like a loss, which needs no recovery: the draft leaves marks to others. While more is
+// being looked for, a mark says at once that there is no more.
+func (b *bbr) onCE(now Time, flight int) {
+	b.latest.note(b.delivered, 0)
+	switch {
+	case b.mode == bbrStartup && !b.pipe.reached:
+		b.pipe.reached = true
+		b.long = max(b.bdp(100), b.latest.inflight)
+	case b.cycle.probing:
+		b.tooHigh(now, flight, false)
+	}
+}
+
 // onTimeout is https://datatracker.ietf.org/doc/html/draft-ietf-ccwg-bbr#section-5.6.4.4, OnEnterRTO: nothing is
 // in flight any more, and one segment may be.
 func (b *bbr) onTimeout(Time, int, bool) {
@@ -42,6 +55,9 @@ func (b *bbr) onTimeout(Time, int, bool) {
 
 // endRecovery gives the window back that it began with; the model bounds it.
 func (b *bbr) endRecovery(p phase) {
+	if p == phaseCWR { // nothing is being recovered
+		p = phaseOpen
+	}
 	if b.phase != phaseOpen && p == phaseOpen {
 		b.cwnd = max(b.cwnd, b.prior)
 	}

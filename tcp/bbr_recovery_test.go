@@ -146,3 +146,34 @@ func TestBBRUndoByTimestamp(t *testing.T) {
 	h.out = nil
 	h.ack(10 * mss)
 }
+
+// A mark is a loss without a recovery: it bounds the model at the end of the round trip, and ends at once what
+// looks for more. The window that an earlier recovery began with is not taken up again.
+func TestBBRMark(t *testing.T) {
+	b := cruising()
+	b.prior = 900_000
+	b.onCE(Second, 200_000)
+	if !b.latest.lost || b.mode != bbrCruise || b.long != unbounded && b.long < 200_000 {
+		t.Fatalf("%v, bound %d, %+v", b.mode, b.long, b.latest)
+	}
+	b.ack(Second, func(a *sample) { a.phase = phaseCWR })
+	if b.ack(Second, nil); b.cwnd > 410_000 {
+		t.Fatalf("window %d", b.cwnd)
+	}
+
+	b = starting()
+	b.latest.inflight = 230_000
+	b.onCE(Second, 200_000)
+	b.ack(Second, func(a *sample) { a.phase, a.inFlight = phaseCWR, 300_000 })
+	wantMode(t, b, bbrDrain)
+	if b.long != 230_000 {
+		t.Fatalf("bound %d", b.long)
+	}
+
+	b = probing()
+	b.onCE(Second, 250_000)
+	wantMode(t, b, bbrDown)
+	if b.long != 250_000 || b.cycle.probing {
+		t.Fatalf("bound %d, %+v", b.long, b.cycle)
+	}
+}

@@ -30,7 +30,8 @@ type cubicState struct {
 }
 
 const (
-	betaLoss, betaMark = 70, 85 // percent of the window that a loss, or a mark, leaves
+	betaNum, betaDen = 7, 10   // what a loss leaves of the window
+	markNum, markDen = 85, 100 // and what a mark does
 	// alpha of section 4.3: 3 (1 - beta) / (1 + beta).
 	alphaNum, alphaDen = 9, 17
 	// cubicSpan bounds times, so that their cubes fit: a curve of a quarter of an hour
@@ -135,26 +136,26 @@ func (c *cubic) estimate(acked int) {
 	c.wEst += grow
 }
 
-func (c *cubic) onLoss(_ Time, flight int) { c.reduce(flight, betaLoss) }
+func (c *cubic) onLoss(_ Time, flight int) { c.reduce(flight, betaNum, betaDen) }
 
 // onCE is https://www.rfc-editor.org/rfc/rfc8511#section-3: who marks keeps its queue short, and what a loss takes would leave
 // it empty. In slow start the window may be twice what the path carries, mark or loss.
 func (c *cubic) onCE(_ Time, flight int) {
 	if c.cwnd < c.ssthresh {
-		c.reduce(flight, betaLoss)
+		c.reduce(flight, betaNum, betaDen)
 		return
 	}
-	c.reduce(flight, betaMark)
+	c.reduce(flight, markNum, markDen)
 }
 
 // reduce is https://www.rfc-editor.org/rfc/rfc9438#section-4.6, with the fast convergence of 4.7.
-func (c *cubic) reduce(flight, beta int) {
+func (c *cubic) reduce(flight, num, den int) {
 	last := c.wMax
 	c.prior, c.wMax, c.epoch = c.cwnd, c.cwnd, 0
 	if c.cwnd < last {
-		c.wMax = c.cwnd * (100 + beta) / 200
+		c.wMax = c.cwnd * (den + num) / (2 * den)
 	}
-	c.ssthresh = max(flight*beta/100, 2*c.mss)
+	c.ssthresh = max(flight*num/den, 2*c.mss)
 	c.hy.done = true
 }
 

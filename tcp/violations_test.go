@@ -92,7 +92,7 @@ var violations = []violation{
 	{"a SYN that nobody answers is repeated with its offer", rfcs + "3168#section-6.1.1.1", "handshake.go",
 		"	c.withdrawECN() // perhaps", "	// perhaps"},
 	{"a mark takes as much as a loss", rfcs + "8511#section-3", "reno.go",
-		"	if !slow {\n", "	if false {\n"},
+		"	if !slow {\n", "	if !slow && false {\n"},
 
 	// Windows.
 	{"CUBIC halves", rfcs + "9438#section-4.6", "cubic.go",

@@ -86,7 +86,7 @@ func TestMarksWhereTheQueueIsLong(t *testing.T) {
 		if !ok {
 			break
 		}
-		frame, _ := l.take(at)
+		frame := l.take(at)
 		i := int(binary.BigEndian.Uint16(frame[etherLen+4:]))
 		class := frame[etherLen+1]
 		switch {
