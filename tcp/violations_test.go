@@ -96,7 +96,7 @@ var violations = []violation{
 
 	// Windows.
 	{"CUBIC halves", rfcs + "9438#section-4.6", "cubic.go",
-		"	betaNum, betaDen = 7, 10\n", "	betaNum, betaDen = 5, 10\n"},
+		"	betaNum, betaDen = 7, 10 ", "	betaNum, betaDen = 5, 10 "},
 	{"CUBIC's curve has no plateau", rfcs + "9438#section-4.2", "cubic.go",
 		"		c.origin = c.wMax\n", "		c.origin = c.wMax * 2\n"},
 	{"CUBIC does not make room for newcomers", rfcs + "9438#section-4.7", "cubic.go",
