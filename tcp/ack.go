@@ -23,6 +23,7 @@ type ackEvent struct {
 	echoed    Duration // but this is what the echo says
 	prior     int      // bytes in flight before it
 	rate      rateSample
+	duplicate bool // it ACKs nothing new, moves no window, and carries nothing (https://www.rfc-editor.org/rfc/rfc5681#section-2)
 	dsack     bool // it reports a duplicate, which ends at dsackEnd
 	dsackEnd  Seq
 	again     bool // it covers something that was sent again since the window was last reduced
@@ -103,7 +104,8 @@ func (c *Conn) receiveAck(now Time, seg *wire.Segment) bool {
 	switch {
 	case c.sndUna.Before(ack):
 		c.cumulative(now, ack, &ev)
-	case !c.sackOK && !moved && seg.Len() == 0:
+	case !moved && seg.Len() == 0:
+		ev.duplicate = true
 		c.duplicate(&ev)
 	}
 	if c.sackOK { // behind what is ACKed: RACK wants an ACK's segments in order of sequence
@@ -232,7 +234,7 @@ func (c *Conn) duplicate(ev *ackEvent) {
 	r := &c.recovery
 	most := dupThresh
 	switch {
-	case r.phase == phaseLoss:
+	case c.sackOK || r.phase == phaseLoss:
 		return
 	case r.phase == phaseRecovery:
 		most = r.point.Sub(c.sndUna) / c.mss

@@ -130,7 +130,7 @@ func (c *Conn) receiveEcho(ev *ackEvent) bool {
 func (c *Conn) enterCWR(now Time, delivered int) {
 	c.stats.CWRReductions++
 	c.undo.live = false
-	c.cc.onCE(now, c.used())
+	c.cc.onCE(now, c.used(0))
 	c.recovery = recoveryState{phase: phaseCWR, point: c.sndNxt,
 		recoverFS: max(1, c.inFlight()+delivered), dupAcks: c.recovery.dupAcks}
 	c.noteReduction()

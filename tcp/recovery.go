@@ -39,7 +39,7 @@ func (c *Conn) enterRecovery(now Time, delivered int) {
 	c.stats.Recoveries++
 	if c.recovery.phase == phaseOpen {
 		c.mayUndo(false)
-		c.cc.onLoss(now, c.used())
+		c.cc.onLoss(now, c.used(0))
 		c.noteReduction()
 	}
 	c.doubtMarks()
@@ -49,13 +49,13 @@ func (c *Conn) enterRecovery(now Time, delivered int) {
 }
 
 // used is what the window was used for, and so what a reduction starts from: all of it where it
-// was what limited us, else what is in flight. What limited transmit sent beyond the window does
-// not count (https://www.rfc-editor.org/rfc/rfc5681#section-3.2, step 2).
-func (c *Conn) used() int {
+// was what limited us, else what was in flight before so much of it was ACKed. What limited transmit
+// sent beyond the window does not count (https://www.rfc-editor.org/rfc/rfc5681#section-3.2, step 2).
+func (c *Conn) used(acked int) int {
 	if c.cwndLimited {
 		return c.cc.window()
 	}
-	return min(c.flightSize(), c.cc.window())
+	return min(c.flightSize()+acked, c.cc.window())
 }
 
 // reduceRate is PRR-SSRB with the safe-ACK heuristic: how much may be sent in

@@ -115,8 +115,8 @@ func (c *Conn) probeAcked(now Time, seg *wire.Segment, ev *ackEvent) {
 	case !t.again, ev.dsack && ev.dsackEnd == t.end:
 	case t.end.Before(c.sndUna):
 		c.stats.TailLosses++
-		c.punishTailLoss(now)
-	case ev.acked == 0 && seg.Options.NumSACK == 0: // both arrived, says a peer without DSACK
+		c.punishTailLoss(now, ev.acked)
+	case ev.duplicate && seg.Options.NumSACK == 0: // both arrived, says a peer without DSACK
 	default:
 		return // the next ACK will tell
 	}
@@ -124,9 +124,10 @@ func (c *Conn) probeAcked(now Time, seg *wire.Segment, ev *ackEvent) {
 }
 
 // punishTailLoss reduces the window, which a mark has not done already in this round.
-func (c *Conn) punishTailLoss(now Time) {
+func (c *Conn) punishTailLoss(now Time, acked int) {
+	c.undo.live = false // what it would give back is older than this
 	if c.recovery.phase == phaseOpen {
-		c.cc.onLoss(now, c.used())
+		c.cc.onLoss(now, c.used(acked))
 		c.cc.onRecovered(now)
 		c.noteReduction()
 	}

@@ -61,7 +61,7 @@ var violations = []violation{
 	{"SACKs are never doubted", rfcs + "2018#section-8", "recovery.go",
 		"		c.forgetSACKs()\n", "		_ = c.forgetSACKs\n"},
 	{"what a tail loss probe repaired is forgiven", rfcs + "8985#section-7.4.2", "tlp.go",
-		"		c.cc.onLoss(now, c.used())\n		c.cc.onRecovered(now)\n", ""},
+		"		c.cc.onLoss(now, c.used(ev.acked))\n		c.cc.onRecovered(now)\n", ""},
 	{"there is no tail loss probe", rfcs + "8985#section-7.2", "tlp.go",
 		"	c.timers.pto = Never\n	if !c.mayProbe() {\n", "	c.timers.pto = Never\n	if true {\n"},
 
