@@ -242,3 +242,23 @@ func TestFixedTransfer(t *testing.T) {
 		t.Fatalf("%+v", st)
 	}
 }
+
+// A writer that waits for the peer's window is idle once, however often it is looked at meanwhile:
+// the pause is taken out of the epoch as long as it was
+// (https://www.rfc-editor.org/rfc/rfc9438#section-5.8).
+func TestCubicPauseThatIsLookedAtOften(t *testing.T) {
+	h := flightOf(t, 4, func(c *Config, _ *harness) { c.Congestion = Cubic })
+	cc := h.c.cc.(*cubic)
+	cc.epoch = h.now - 100*Millisecond
+	h.wnd = 0
+	h.ack(4 * mss)
+	h.write(mss)
+	for range 10 {
+		h.advance(500 * Millisecond)
+		h.transmit()
+	}
+	if age := h.now - cc.epoch; age < 99*Millisecond || age > 100*Millisecond+2*h.c.rtt.rto {
+		t.Fatalf("the epoch is %d ms old", age/Millisecond)
+	}
+	h.out = nil
+}
