@@ -27,7 +27,7 @@ func (c *Conn) suspectBlackHole(now Time) {
 	if c.retries < blackHoleTries || c.cfg.NoBlackHole {
 		return
 	}
-	size := int(c.q.slots[c.q.head].length) + c.mtu - c.mss
+	size := int(c.q.slots[c.q.head].length) + c.headers()
 	for _, mtu := range pathSizes {
 		if mtu < size && mtu >= c.leastMTU() {
 			c.stats.BlackHoles++
@@ -46,7 +46,7 @@ func (c *Conn) lowerPath(now Time, mtu int) {
 }
 
 // raisePath tries the link's MTU again. There is no probe of its own: where the path is as
-// narrow as before, a router says so, or two timeouts do.
+// narrow as before, a router says so, or four timeouts do.
 func (c *Conn) raisePath(now Time) {
 	if c.path.raiseAt > 0 && now >= c.path.raiseAt {
 		c.path.raiseAt = 0

@@ -22,6 +22,14 @@ func (c *Conn) ipTCP() int {
 	return 60
 }
 
+// headers is the bytes of IP and TCP header of every segment.
+func (c *Conn) headers() int {
+	if c.tsOK {
+		return c.ipTCP() + tsOptionLen
+	}
+	return c.ipTCP()
+}
+
 // limitMSS turns what the peer announced into payload bytes of a full segment: the
 // options that every segment carries come off
 // (https://www.rfc-editor.org/rfc/rfc6691#section-2).
