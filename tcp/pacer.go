@@ -28,6 +28,7 @@ func (p *pacer) set(rate uint64) {
 	if p.limit > 0 && (rate == 0 || p.limit < rate) {
 		p.rate = p.limit
 	}
+	p.rest = min(p.rest, p.rate) // a nanosecond at most, whatever the rate was
 }
 
 func (p *pacer) ready(now Time) bool { return p.rate == 0 || p.wake <= now }

@@ -154,3 +154,19 @@ func TestPacerFollowsTheWindow(t *testing.T) {
 		t.Error("the cap speeds up")
 	}
 }
+
+// What the pacer lacks of a nanosecond is worth more at a low rate: it must not become a wait when
+// a window of a fast path collapses.
+func TestPacerRateThatFalls(t *testing.T) {
+	var p pacer
+	p.set(2e18)
+	for range 1000 {
+		p.sent(Second, 1448)
+	}
+	p.set(1_000_000)
+	p.sent(Second, 1000)
+	p.sent(Second, 1000)
+	if p.next > Second+2*Millisecond+2 {
+		t.Fatalf("the next packet waits %d us", (p.next-Second)/Microsecond)
+	}
+}
