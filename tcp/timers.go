@@ -89,6 +89,10 @@ func (c *Conn) onRTO(now Time) {
 		c.timers.rto = now + min(heldRetry, c.rtt.rto)
 		return
 	}
+	if c.q.slots[c.q.head].has(slotLost) && !c.pace.ready(now) {
+		c.armRTO(c.pace.wake) // the retransmission waits for its turn: nothing was in vain
+		return
+	}
 	if c.gaveUp(now) {
 		return
 	}
