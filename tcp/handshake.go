@@ -132,6 +132,7 @@ func (c *Conn) emitRefusal(now Time, tx *Tx) int {
 // takeOptions takes over what the peer's SYN says.
 func (c *Conn) takeOptions(now Time, seg *wire.Segment) {
 	o := &seg.Options
+	c.refuse = false // the former connection is gone
 	c.irs = Seq(seg.Seq)
 	c.rcvNxt = c.irs.Add(1)
 	c.peerMSS = defaultMSS(c.cfg.Flow.Is4())

@@ -254,3 +254,19 @@ func TestConnectTwice(t *testing.T) {
 		t.Fatalf("%d bytes unacked: a SYN is no payload", h.c.Unacked())
 	}
 }
+
+// The peer's former connection went, and its answer to our SYN came, before the reset to it left:
+// sent now, that would meet the new one.
+func TestRefusalIsNotSentToTheNewConnection(t *testing.T) {
+	h := newHarness(t, nil)
+	h.connect()
+	h.want(0, 0, wire.FlagSYN)
+	h.advance(Millisecond)
+	h.c.Receive(h.now, &wire.Segment{Flow: testFlow, Seq: 77, Ack: uint32(testISS.Add(500)), Flags: wire.FlagACK, Window: 1000})
+	if st := h.c.Stats(); st.Refusals != 1 {
+		t.Fatalf("%+v", st)
+	}
+	h.synAck()
+	h.want(1, 0, wire.FlagACK)
+	h.wantState(Established)
+}
