@@ -246,7 +246,7 @@ func (c *Conn) die(err error) {
 	}
 	c.state = Closed
 	c.timers.init()
-	c.sendSYN, c.ackNow, c.refuse = false, false, false
+	c.sendSYN, c.ackNow, c.refuse, c.keep.now = false, false, false, false
 	for c.q.head != none {
 		c.dropSlot(c.q.head)
 	}

@@ -27,7 +27,7 @@ func (c *Conn) onKeepAlive(now Time) {
 	k := &c.keep
 	due := k.heard + c.cfg.KeepAlive
 	switch {
-	case !c.state.sending():
+	case !c.state.sending() && c.state != FinWait2:
 		return
 	case c.outstanding() || c.timers.persist != Never:
 		c.timers.keep = now + c.cfg.KeepAlive

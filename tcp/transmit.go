@@ -35,9 +35,9 @@ func (c *Conn) Transmit(now Time, out []Tx) int {
 		if c.probeNow && n < len(out) {
 			n += c.emitProbe(now, &out[n])
 		}
-		if c.keep.now && n < len(out) {
-			n += c.emitKeepAlive(now, &out[n])
-		}
+	}
+	if c.keep.now && n < len(out) {
+		n += c.emitKeepAlive(now, &out[n])
 	}
 	if c.ackNow && c.state.synchronized() && n < len(out) && c.emitControl(now, &out[n], c.controlSeq(), wire.FlagACK, nil) {
 		n++
