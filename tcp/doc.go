@@ -54,7 +54,10 @@
 //   - A tail loss probe waits 2 ms longer than RFC 8985 section 7.2 says, as in Linux: on a path
 //     of microseconds a busy machine needs longer than two round trips to answer.
 //   - DSACKs count only as long as there are fewer than retransmissions: the rest is the
-//     network's own duplicates.
+//     network's own duplicates. An undo counts them too, as Linux does, and does not look for the
+//     retransmission that each is of (RFC 3708 section 2).
+//   - An undo restores the window as it was, as in Linux, and leaves the retransmission timer to
+//     the measurements that follow (RFC 4015 has a smaller window and a more patient timer).
 //   - A window is paced over half a round trip, not the 0.8 of one that Linux takes with sch_fq:
 //     at 1 to 3 % loss that costs 4 to 9 % of goodput, this 0 to 3 %.
 //   - HyStart++ has no limit per ACK where NoPacing is set (RFC 9406 section 4.3, L).
@@ -68,8 +71,8 @@
 //   - ECN is given up, which is any sender's right, where a loss comes before anything marked as
 //     capable is known to have arrived (some paths drop it), and where ten windows in a row
 //     come back with an echo in every ACK.
-//   - After four timeouts in a row a packet larger than 1280 bytes is tried at that size, then,
-//     over IPv4, at 576. Nothing is probed upwards (RFC 4821 section 7): after ten minutes the
+//   - After four timeouts in a row, and each one that follows, a packet is tried at the next lower of
+//     1500, 1280 and, over IPv4, 576 bytes. Nothing is probed upwards (RFC 4821 section 7): after ten minutes the
 //     link's MTU is tried again, at the risk of four more timeouts.
 //   - The least MSS believed is 64 bytes, so that no peer can make packets of a byte, and
 //     the least IPv4 path MTU 576: paths below it are not served (RFC 1191 section 3).
