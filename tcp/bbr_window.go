@@ -93,8 +93,11 @@ func (b *bbr) pacing(srtt Duration) uint64 {
 
 // setRate paces at gain hundredths of the bandwidth, less one percent, so that no queue
 // builds up. Until the pipe was full once it only rises: samples may be of a writer that had
-// little.
+// little. Without any, the first pace stays: a byte per second is no pace to find out at.
 func (b *bbr) setRate(gain int) {
+	if b.bw() == 0 {
+		return
+	}
 	if rate := b.bw() * uint64(gain) / 100 * 99 / 100; b.pipe.reached || rate > b.rate {
 		b.rate = max(rate, 1)
 	}

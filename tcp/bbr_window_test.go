@@ -47,12 +47,27 @@ func TestBBRPace(t *testing.T) {
 		{10_000_000, 30_000_000, 30_000_000, false},
 		{10_000_000, 30_000_000, 27_423_000, true},
 		{0, 5, 5, false},
-		{0, 5, 1, true},
+		{0, 5, 5, true}, // nothing is known: what was good enough to begin with
+		{1, 5, 1, true},
 	} {
 		b.bandwidth, b.rate, b.pipe.reached = bbrBandwidth{c.bw, 0}, c.rate, c.reached
 		if b.setRate(277); b.rate != c.want {
 			t.Errorf("%+v: %d", c, b.rate)
 		}
+	}
+}
+
+// Without SACK the first loss ends Startup, perhaps before anything is known of the bandwidth: the first pace stays.
+// At a byte per second what is sent next would be paid for in hours.
+func TestBBRLossBeforeAnySample(t *testing.T) {
+	b := starting()
+	b.bandwidth, b.rate = bbrBandwidth{}, 5_000_000
+	b.ack(Second, func(a *sample) {
+		a.sackOK, a.phase, a.acked, a.inFlight, a.rate = false, phaseRecovery, 0, 300_000, rateSample{total: b.delivered}
+		a.lost = losses{bytes: 1000, runs: 1, worst: lostRate{1000, 100_000, 1000, false}}
+	})
+	if !b.pipe.reached || b.rate != 5_000_000 {
+		t.Fatalf("%v, full %v, %d bytes per second", b.mode, b.pipe.reached, b.rate)
 	}
 }
 

@@ -151,9 +151,10 @@ func (c *Conn) doubtEcho() {
 }
 
 // doubtMarks is a loss before anything that we marked as capable is known to have arrived: there
-// are paths that drop it, and what is sent again goes without.
+// are paths that drop it, and what is sent again goes without. Duplicate ACKs say that something
+// arrived.
 func (c *Conn) doubtMarks() {
-	if c.ecn.capable && !c.ecn.proved {
+	if c.ecn.capable && !c.ecn.proved && c.recovery.dupAcks == 0 {
 		c.giveUpECN()
 	}
 }

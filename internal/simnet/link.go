@@ -25,6 +25,9 @@ type LinkConfig struct {
 	Duplicate float64      // chance that a packet arrives twice
 	Corrupt   float64      // chance that one bit of a packet flips
 
+	Mark     int     // packets waiting with which one that can be told of congestion is (ECN); 0 = none is
+	MarkSome float64 // chance that a packet that can be told is
+
 	Police int          // bytes per second beyond which packets are dropped, however short the queue; 0 = no limit
 	Allow  int          // bytes that may come at once in spite of Police
 	Gather tcp.Duration // arrivals wait for the next multiple of it, and come together
@@ -34,7 +37,7 @@ type LinkConfig struct {
 // LinkStats is what happened to the packets of one direction.
 type LinkStats struct {
 	Sent, Delivered, Lost, Overflow, Reordered, Duplicated, Corrupted, TooBig uint64
-	Policed, Gathered, Thinned                                                uint64
+	Policed, Gathered, Thinned, Marked                                        uint64
 
 	Changed uint64       // packets sent after the path changed for the first time
 	CutOff  uint64       // packets that were under way on a route that went away
@@ -115,6 +118,7 @@ func (l *Link) Send(frame []byte) {
 		l.w.note('q', uint64(index))
 		return
 	}
+	l.mark(frame)
 	l.flip(frame)
 	l.carry(frame)
 	if chance(l.random, l.cfg.Duplicate) {
@@ -162,7 +166,7 @@ func (l *Link) carry(frame []byte) {
 		leaves += takes(len(frame), l.cfg.Rate)
 	}
 	l.busy = leaves
-	if l.cfg.Queue > 0 {
+	if l.cfg.Queue > 0 || l.cfg.Mark > 0 {
 		l.waiting++
 		l.w.At(leaves, func() { l.waiting-- })
 	}

@@ -14,6 +14,9 @@ type PeerConfig struct {
 	Buffer int   // receive buffer, bytes; 0 = 65535
 	Scale  uint8 // window shift
 
+	ECN        bool // agrees to it
+	EchoAlways bool // and says in every ACK that a mark came
+
 	NoSACK, NoDSACK, NoTimestamps, NoScale bool
 
 	AckDelay tcp.Duration // of a delayed ACK; 0 = 40 ms
@@ -59,6 +62,9 @@ type Peer struct {
 	Parts    uint64 // ACKs of a part of what had arrived
 	Ticks    uint64 // ACKs put off to the next tick
 	Updates  uint64 // ACKs that only opened the window
+	Marks    uint64 // segments that bore a mark of congestion
+	Told     uint64 // segments that said that a window was reduced for one
+	Echoes   uint64 // windows of its own for which such a mark came back
 	Shrunk   uint64 // times a window's right edge moved back
 }
 
@@ -135,7 +141,7 @@ func (p *Peer) accept(seg *wire.Segment, mac [6]byte) *PeerConn {
 	}
 	c := &PeerConn{p: p, cfg: &cfg, flow: seg.Flow, irs: seg.Seq, rcvNxt: seg.Seq + 1, iss: p.random.Uint32(),
 		ts: o.HasTS && !cfg.NoTimestamps, sack: o.SACKPermitted && !cfg.NoSACK,
-		tsRecent: o.TSVal, sndMSS: 536, sndWnd: uint32(seg.Window)}
+		ecn: cfg.ECN && offered(seg), tsRecent: o.TSVal, sndMSS: 536, sndWnd: uint32(seg.Window)}
 	if o.HasMSS {
 		c.sndMSS = int(o.MSS)
 	}

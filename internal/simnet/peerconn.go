@@ -27,6 +27,7 @@ type PeerConn struct {
 
 	// What was agreed upon.
 	ts, sack, scaled   bool
+	ecn                bool
 	rcvShift, sndShift uint8
 	sndMSS             int
 
@@ -48,6 +49,7 @@ type PeerConn struct {
 	firstWrong   int64
 	gotFIN       bool
 	muted, reset bool
+	echo         bool     // a mark came, and the sender has not said yet that it slowed down
 	resumeAt     tcp.Time // when a stalled reader goes on
 	stalled      bool
 
@@ -61,6 +63,8 @@ type PeerConn struct {
 	finAcked            bool
 	finFirst            bool // our FIN was sent before the other's arrived
 	tries               int
+	tell                bool   // a mark came back: the next new segment says that this was seen
+	toldAt              uint32 // sndMax then
 
 	timers [numTimers]tcp.Time
 	wakeAt tcp.Time
@@ -120,6 +124,7 @@ func (c *PeerConn) receive(seg *wire.Segment) {
 		}
 		return
 	case seg.Flags&wire.FlagSYN != 0 && c.state == peerSynReceived && seg.Seq == c.irs:
+		c.ecn = c.ecn && offered(seg)
 		c.sendSYN()
 		return
 	}
@@ -208,6 +213,7 @@ func (c *PeerConn) takeAck(seg *wire.Segment) bool {
 			c.timers[timerRead] = c.p.w.now + c.cfg.ReadEvery
 		}
 	}
+	c.takeEcho(seg)
 	c.sndWnd = uint32(seg.Window) << c.sndShift
 	if before(c.sndUna, seg.Ack) {
 		c.sndUna, c.tries = seg.Ack, 0

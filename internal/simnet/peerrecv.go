@@ -21,6 +21,7 @@ func (c *PeerConn) takeText(seg *wire.Segment) {
 	if seg.Len() == 0 {
 		return
 	}
+	c.takeMark(seg)
 	if c.random(c.cfg.Renege) {
 		c.pieces = nil // https://www.rfc-editor.org/rfc/rfc2018#section-8 allows it
 	}

@@ -79,7 +79,11 @@ func (c *PeerConn) sendSYN() {
 	if c.scaled {
 		b = wire.PutWScale(b, c.rcvShift)
 	}
-	c.put(wire.FlagSYN|wire.FlagACK, c.iss, b, nil)
+	flags := wire.FlagSYN | wire.FlagACK
+	if c.ecn {
+		flags |= wire.FlagECE
+	}
+	c.put(flags, c.iss, b, nil)
 	c.restart()
 	c.arm()
 }
@@ -91,7 +95,13 @@ func (c *PeerConn) restart() {
 
 // put sends one segment.
 func (c *PeerConn) put(flags uint8, seq uint32, opts, payload []byte) {
-	h := wire.Header{Seq: seq, Ack: c.rcvNxt, Options: opts, Flags: flags}
+	c.send(&wire.Header{Seq: seq, Options: opts, Flags: flags}, payload)
+}
+
+// send completes a segment.
+func (c *PeerConn) send(h *wire.Header, payload []byte) {
+	flags := h.Flags
+	h.Ack = c.rcvNxt
 	if flags&wire.FlagRST == 0 {
 		h.Window = c.window()
 	}
@@ -102,11 +112,12 @@ func (c *PeerConn) put(flags uint8, seq uint32, opts, payload []byte) {
 	} else {
 		h.Ack = 0
 	}
-	c.emit(&h, payload)
+	c.emit(h, payload)
 }
 
 // emit sends a segment as it is.
 func (c *PeerConn) emit(h *wire.Header, payload []byte) {
+	h.Flags |= c.echoFlag(h.Flags)
 	n := c.tmpl.HeaderLen(len(h.Options))
 	frame := make([]byte, n+len(payload))
 	copy(frame[n:], payload)
@@ -129,7 +140,8 @@ func (c *PeerConn) push() {
 		for i := range payload {
 			payload[i] = 0x55
 		}
-		c.put(wire.FlagACK|wire.FlagPSH, c.sndNxt, c.stamps(), payload)
+		ecn, flags := c.marksNew()
+		c.send(&wire.Header{Seq: c.sndNxt, Flags: wire.FlagACK | wire.FlagPSH | flags, ECN: ecn, Options: c.stamps()}, payload)
 		c.sndNxt += n
 	}
 	if c.closing && c.sndNxt == c.end {

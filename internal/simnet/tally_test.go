@@ -17,6 +17,8 @@ type tally struct {
 	unparsed                      uint64 // packets refused by either side
 	parts, ticks, updates, shrunk uint64 // what the peers did
 	noSACK, noStamps, noScale     uint64 // streams without these
+	agreed, gaveUp                uint64 // streams with ECN, and those that did without in the end
+	told, echoes                  uint64 // reductions that peers were told of, and those of their own
 	streams                       uint64 // most of them at a time
 	bloat, stretch                uint64 // largest smoothed over least RTT, largest segments per ACK
 	dry                           uint64 // trials in which no frame but the reserve was free at some moment
@@ -40,6 +42,8 @@ func (t *tally) add(r *Run) {
 	t.ticks += r.Peer.Ticks
 	t.updates += r.Peer.Updates
 	t.shrunk += r.Peer.Shrunk
+	t.told += r.Peer.Told
+	t.echoes += r.Peer.Echoes
 	t.streams = max(t.streams, uint64(len(r.Streams)))
 	for _, c := range r.Peer.Conns() {
 		t.noSACK += one(!c.sack)
@@ -50,6 +54,8 @@ func (t *tally) add(r *Run) {
 
 func (t *tally) stream(st tcp.Stats) {
 	addUp(&t.tcp, st)
+	t.agreed += one(st.ECN)
+	t.gaveUp += one(st.ECNGivenUp)
 	t.rttvar = max(t.rttvar, st.RTTVar)
 	if st.MinRTT > 0 && st.MinRTT != tcp.Never {
 		t.bloat = max(t.bloat, uint64(st.SRTT/st.MinRTT))

@@ -86,6 +86,7 @@ type Findings struct {
 	ReleaseWrong  uint64 // bytes that were not those promised when their frame was handed back
 	BeforeACK     uint64 // releases before the peer had taken every byte
 	BeforeKernel  uint64 // releases while the kernel held a descriptor of the frame
+	WrongMarks    uint64 // segments that say what only new data may: that they can be marked, that the window was reduced
 	LentWhileHeld uint64 // most frames that were lent while held at a time, by the pool's own books
 }
 
@@ -104,6 +105,8 @@ type Stream struct {
 	startAt  tcp.Time // when it is written to
 	lingerAt tcp.Time // when the peer's FIN is no longer awaited
 	lingered bool
+	sentAny  bool
+	sentTo   uint32         // the highest sequence number that left, plus one
 	commits  []commitRecord // by cookie
 }
 

@@ -60,6 +60,7 @@ func (r *Run) Clean() error {
 	f := r.wrong
 	refuse(uint64(r.WrongBytes()), "bytes wrong at the receiver")
 	refuse(f.WireWrong, "bytes wrong on the wire")
+	refuse(f.WrongMarks, "segments that say of marks what they must not")
 	refuse(f.ReleaseWrong, "bytes wrong when their frame was handed back")
 	refuse(f.BeforeACK, "frames handed back before the peer had their bytes")
 	refuse(f.BeforeKernel, "frames handed back while the kernel held them")

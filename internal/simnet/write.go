@@ -166,10 +166,16 @@ func (r *Run) peerOf(s *Stream) *PeerConn {
 // wherever it is sent from, and however often. A window probe's byte is not of the
 // stream.
 func (r *Run) onWire(frame []byte) {
-	if wire.Parse(frame, false, &r.seg) != nil || r.seg.PayloadLen <= 1 {
+	if wire.Parse(frame, false, &r.seg) != nil {
 		return
 	}
 	s := r.Streams[r.seg.Flow.RemotePort-firstPort]
+	if !s.checkMark(&r.seg, r.peerOf(s)) {
+		r.wrong.WrongMarks++
+	}
+	if r.seg.PayloadLen <= 1 {
+		return
+	}
 	off := r.seg.Seq - uint32(s.iss) - 1
 	r.wrong.WireWrong += uint64(s.Pattern.Wrong(r.seg.Payload, uint64(off)))
 }
