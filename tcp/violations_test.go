@@ -61,7 +61,7 @@ var violations = []violation{
 	{"SACKs are never doubted", rfcs + "2018#section-8", "recovery.go",
 		"		c.forgetSACKs()\n", "		_ = c.forgetSACKs\n"},
 	{"what a tail loss probe repaired is forgiven", rfcs + "8985#section-7.4.2", "tlp.go",
-		"		c.cc.onLoss(now, c.used(ev.acked))\n		c.cc.onRecovered(now)\n", ""},
+		"		c.punishTailLoss(now, ev.acked)\n", ""},
 	{"there is no tail loss probe", rfcs + "8985#section-7.2", "tlp.go",
 		"	c.timers.pto = Never\n	if !c.mayProbe() {\n", "	c.timers.pto = Never\n	if true {\n"},
 
@@ -76,7 +76,7 @@ var violations = []violation{
 	{"echoes undo nothing", rfcs + "3522#section-3.2", "undo.go",
 		"ev.echo.before(u.first)", "false"},
 	{"after a timeout duplicates let retransmissions go", rfcs + "5681#section-3.1", "ack.go",
-		"	case r.phase == phaseLoss:\n		return\n", ""},
+		"	case c.sackOK || r.phase == phaseLoss:\n", "	case c.sackOK:\n"},
 
 	// Marks of congestion.
 	{"what is sent again is marked as capable", rfcs + "3168#section-6.1.5", "ecn.go",
