@@ -28,7 +28,7 @@
 //     RFC 6582 and 3042 for peers without SACK; RFC 9937: proportional rate reduction.
 //   - RFC 6298: retransmission timeout. RFC 6928: IW10.
 //   - RFC 9438: CUBIC, RFC 9406: HyStart++ for the first slow start of both. RFC 5681 and 3465: NewReno, the restart after a pause. Fixed: none, on
-//     purpose. Delivery rate samples as in draft-ietf-ccwg-bbr-04 section 4.1.
+//     purpose. BBRv3 and its delivery rate samples: draft-ietf-ccwg-bbr as it stood in August 2026.
 //   - RFC 1191, 8201: path MTU from ICMP, with the check of RFC 5927; RFC 4821 section 7.7: paths
 //     that drop large packets and say nothing.
 //   - Keepalive (RFC 9293 section 3.8.4), off unless asked for; the user timeout of RFC 5482, ours
@@ -55,6 +55,12 @@
 //     network's own duplicates.
 //   - A window is paced over half a round trip, not the 0.8 of one that Linux takes with sch_fq:
 //     at 1 to 3 % loss that costs 4 to 9 % of goodput, this 0 to 3 %.
+//   - BBR is told of losses with the next ACK, all together (section 5.5.10.2 of the draft: one by one): of
+//     those of one ACK the first that is too much counts, and those that a timer found wait for it.
+//     What a needless recovery must not change is saved when it begins (section 5.5.11.1: at the
+//     first loss of each round trip): what changes later in it is its own doing. The in-flight bound of
+//     the last probe is reached when it has no room for a segment (section 5.3.3.9: when as much
+//     is in flight): windows are bytes here. ECN is not heard.
 //   - HyStart++ has no limit per ACK where NoPacing is set (RFC 9406 section 4.3, L).
 //   - F-RTO without SACK (RFC 5682 section 2) is left to timestamps. With SACK, a duplicate ACK
 //     before that of the retransmission ends it; section 3.1 waits on.

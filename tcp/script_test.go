@@ -47,7 +47,7 @@ func TestScripts(t *testing.T) {
 
 var (
 	scriptName = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)+\.pkt$`)
-	paragraph  = regexp.MustCompile(`https://www\.rfc-editor\.org/rfc/rfc\d+#[a-z]+-[0-9A-Z.]+`)
+	paragraph  = regexp.MustCompile(`https://(www\.rfc-editor\.org/rfc/rfc\d+|datatracker\.ietf\.org/doc/html/draft-[a-z0-9-]+)#[a-z]+-[0-9A-Z.]+`)
 )
 
 // checkHead proves that the script opens with the paragraph whose violation it catches, and
