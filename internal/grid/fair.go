@@ -164,27 +164,27 @@ func (b *bench) race(ctx context.Context, cfg *FairConfig, flows [2]string, roun
 	if err != nil {
 		return r, err
 	}
-	runners := []runner{{name: Xsend, streams: 2}}
+	racers := []racer{{name: Xsend, streams: 2}}
 	if flows[1] == Linux {
-		runners = []runner{{name: Xsend, streams: 1}, {name: Linux, streams: 1}}
+		racers = []racer{{name: Xsend, streams: 1}, {name: Linux, streams: 1}}
 	}
 	var readings []*reading
 	var running []*process
-	for i := range runners {
-		to, err := receive(ctx, b.lab, runners[i].streams)
+	for i := range racers {
+		to, err := receive(ctx, b.lab, racers[i].streams)
 		if err != nil {
 			return r, err
 		}
 		defer to.stop()
-		runners[i].address = to.address
+		racers[i].address = to.address
 		for j := range to.conns {
 			readings = append(readings, &to.conns[j])
 		}
 	}
 	if round%2 == 0 {
-		slices.Reverse(runners)
+		slices.Reverse(racers)
 	}
-	for _, who := range runners {
+	for _, who := range racers {
 		p, err := start(ctx, b.lab, b.self, who.name, cfg.Congestion, who.address, who.streams)
 		if err != nil {
 			return r, err
@@ -200,8 +200,8 @@ func (b *bench) race(ctx context.Context, cfg *FairConfig, flows [2]string, roun
 	return r, err
 }
 
-// runner is a program of a race.
-type runner struct {
+// racer is a program of a race.
+type racer struct {
 	name    string
 	streams int
 	address string

@@ -61,6 +61,9 @@ func Measure(ctx context.Context, cfg Config) (res Result, err error) {
 	return conclude(&cfg, kept.turns, run, skipped), nil
 }
 
+// runner lets a contender send over a wire (bench.run).
+type runner func(ctx context.Context, who, congestion string, wire netem.Config, limits Limits) (Run, error)
+
 // rounds makes the lab and runs what the state hasn't got.
 func (c *Config) rounds(ctx context.Context, kept *state, all []Cell) (err error) {
 	if len(all) == 0 {
@@ -71,9 +74,14 @@ func (c *Config) rounds(ctx context.Context, kept *state, all []Cell) (err error
 		return err
 	}
 	defer func() { err = errors.Join(err, b.lab.Close()) }()
+	return c.play(ctx, b.run, kept, all)
+}
+
+// play runs the turns that the state hasn't got.
+func (c *Config) play(ctx context.Context, run runner, kept *state, all []Cell) error {
 	for number := 1; number <= c.Turns; number++ {
 		for _, cell := range all {
-			if err := c.turn(ctx, b, kept, Turn{Cell: cell, Number: number}, c.Limits); err != nil {
+			if err := c.turn(ctx, run, kept, Turn{Cell: cell, Number: number}, c.Limits); err != nil {
 				return err
 			}
 		}
@@ -81,16 +89,16 @@ func (c *Config) rounds(ctx context.Context, kept *state, all []Cell) (err error
 	if !c.Refine {
 		return nil
 	}
-	return c.refine(ctx, b, kept, all)
+	return c.refine(ctx, run, kept, all)
 }
 
 // refine runs the weak cells again, longer.
-func (c *Config) refine(ctx context.Context, b *bench, kept *state, all []Cell) error {
+func (c *Config) refine(ctx context.Context, run runner, kept *state, all []Cell) error {
 	weak := weakCells(kept.turns, all)
 	for number := 1; number <= c.RefineTurns; number++ {
 		for _, cell := range weak {
 			t := Turn{Cell: cell, Number: number, Refined: true}
-			if err := c.turn(ctx, b, kept, t, Limits{Time: c.RefineTime}); err != nil {
+			if err := c.turn(ctx, run, kept, t, Limits{Time: c.RefineTime}); err != nil {
 				return err
 			}
 		}
@@ -140,7 +148,7 @@ func widen(l *lab.Lab) error {
 }
 
 // turn lets both contenders run, xsend first in turns with an odd number, unless it is there already.
-func (c *Config) turn(ctx context.Context, b *bench, kept *state, t Turn, limits Limits) error {
+func (c *Config) turn(ctx context.Context, run runner, kept *state, t Turn, limits Limits) error {
 	if kept.has(t.Cell, t.Number, t.Refined) {
 		return nil
 	}
@@ -153,7 +161,7 @@ func (c *Config) turn(ctx context.Context, b *bench, kept *state, t Turn, limits
 		lossy := false
 		for i, who := range order {
 			var err error
-			if t.Runs[i], err = b.run(ctx, who, t.Cell.Congestion, c.Path.wire(t.Cell, t.Seed), limits); err != nil {
+			if t.Runs[i], err = run(ctx, who, t.Cell.Congestion, c.Path.wire(t.Cell, t.Seed), limits); err != nil {
 				return fmt.Errorf("%s in the cell %v, turn %d: %w", who, t.Cell, t.Number, err)
 			}
 			lossy = lossy || t.Runs[i].Unintended > 0

@@ -65,7 +65,11 @@ func judged(c Cell) bool { return c.Congestion != "bbr" || c.Loss <= 1 }
 
 // conclude works out medians, ratios and verdicts.
 func conclude(cfg *Config, turns []Turn, run, skipped []Cell) Result {
-	r := Result{Schema: Schema, Version: cfg.Version, Path: cfg.Path, Limits: cfg.Limits, RealTime: cfg.RealTime, Turns: cfg.Turns, Skipped: skipped}
+	r := Result{Schema: Schema, Version: cfg.Version, Path: cfg.Path, Limits: cfg.Limits, RealTime: cfg.RealTime, Turns: cfg.Turns, Skipped: skipped,
+		Cells: []CellResult{}, Congestions: []Verdict{}}
+	if skipped == nil {
+		r.Skipped = []Cell{} // a list in JSON, whatever its length
+	}
 	var all []float64
 	for _, c := range run {
 		if cell := concludeCell(c, turns); cell.N > 0 {

@@ -418,3 +418,39 @@ func nextFrame(t *testing.T, fd int, etherType uint16) (n int, aux unix.TpacketA
 		return n, aux
 	}
 }
+
+// TestWireOwnsUpToItsLosses: what it can't send is in the counter that makes a measurement void, and it goes on.
+func TestWireOwnsUpToItsLosses(t *testing.T) {
+	l := newLab(t, "owns", Config{Wire: &netem.Config{}})
+	p := newWiredPair(t, l)
+	setFar := func(up bool) {
+		do(t, l, Wire, func() error {
+			link, err := linkNamed(wireFar)
+			if err != nil {
+				return err
+			}
+			return setLink(link, up)
+		})
+	}
+	setFar(false)
+	if _, err := p.from.Write(make([]byte, 8)); err != nil {
+		t.Fatal(err)
+	}
+	settled(t, l, 1)
+	if s := status(t, l.Name()); !s.Wire.Running || s.Wire.Unintended() == 0 || s.Wire.Status.Forward.SendErrors == 0 {
+		t.Errorf("with its interface down: %+v", s.Wire)
+	}
+	setFar(true)
+	if err := l.SetWire(netem.Config{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.from.Write(binary.BigEndian.AppendUint64(nil, 7)); err != nil {
+		t.Fatal(err)
+	}
+	if got := p.read(t); got != 7 {
+		t.Errorf("got %d", got)
+	}
+	if s, err := l.WireStatus(); err != nil || s.Unintended() != 0 {
+		t.Errorf("up again: %+v, %v", s, err)
+	}
+}
