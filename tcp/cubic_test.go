@@ -249,7 +249,7 @@ func TestFixedTransfer(t *testing.T) {
 func TestCubicPauseThatIsLookedAtOften(t *testing.T) {
 	h := flightOf(t, 4, func(c *Config, _ *harness) { c.Congestion = Cubic })
 	cc := h.c.cc.(*cubic)
-	cc.epoch = h.now - 100*Millisecond
+	cc.epoch, cc.last = h.now-100*Millisecond, h.now
 	h.wnd = 0
 	h.ack(4 * mss)
 	h.write(mss)
