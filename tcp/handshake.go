@@ -204,8 +204,7 @@ func (c *Conn) establish(now Time, seg *wire.Segment) {
 
 // retrySYN is the timeout of the handshake.
 func (c *Conn) retrySYN(now Time) {
-	late := c.cfg.UserTimeout > 0 && now-c.lastProg >= c.cfg.UserTimeout
-	if c.synTries > c.cfg.SynRetries || late {
+	if c.synTries > c.cfg.SynRetries || c.late(now) {
 		c.die(ErrTimeout)
 		return
 	}

@@ -36,8 +36,7 @@ func (c *Conn) onKeepAlive(now Time) {
 		c.timers.keep = due
 		return
 	case k.probes >= c.cfg.KeepProbes || k.probes > 0 && c.cfg.UserTimeout > 0 && now-k.heard >= c.cfg.UserTimeout:
-		c.sendRST = true
-		c.die(ErrTimeout)
+		c.giveUp()
 		return
 	}
 	k.probes++

@@ -69,7 +69,7 @@ func (c *Conn) armRTO(now Time) {
 		c.timers.rto = Never
 		return
 	}
-	c.timers.rto = now + min(c.rtt.rto<<c.backoff, maxRTO)
+	c.timers.rto = c.patience(now+min(c.rtt.rto<<c.backoff, maxRTO), c.lastProg)
 }
 
 // onRTO is the retransmission timeout.
@@ -81,12 +81,16 @@ func (c *Conn) onRTO(now Time) {
 	if !c.outstanding() {
 		return
 	}
+	if c.late(now) { // before whatever makes the retransmission wait
+		c.giveUp()
+		return
+	}
 	if c.q.slots[c.q.head].out > 0 {
 		// The kernel has not let go of the last transmission: it was never on the wire, or its
 		// completion is late. Neither says anything about the network (Linux:
 		// skb_still_in_host_queue). No retransmission, no backoff, no change of cwnd.
 		c.stats.TimeoutsHeld++
-		c.timers.rto = now + min(heldRetry, c.rtt.rto)
+		c.timers.rto = c.patience(now+min(heldRetry, c.rtt.rto), c.lastProg)
 		return
 	}
 	if c.q.slots[c.q.head].has(slotLost) && !c.pace.ready(now) {
@@ -101,7 +105,6 @@ func (c *Conn) onRTO(now Time) {
 	c.enterLoss(now)
 	c.backoff = min(c.backoff+1, maxBackoff)
 	c.armRTO(now)
-	c.timers.rto = c.patience(c.timers.rto, c.lastProg)
 }
 
 // patience is when a timer that asks again is due, or when the user's patience since then
@@ -114,14 +117,23 @@ func (c *Conn) patience(due, since Time) Time {
 	return min(due, since+c.cfg.UserTimeout)
 }
 
+// late reports that the user's patience has ended.
+func (c *Conn) late(now Time) bool {
+	return c.cfg.UserTimeout > 0 && now-c.lastProg >= c.cfg.UserTimeout
+}
+
 // gaveUp counts a timeout and ends the connection where it was the last.
 func (c *Conn) gaveUp(now Time) bool {
 	c.retries++
-	late := c.cfg.UserTimeout > 0 && now-c.lastProg >= c.cfg.UserTimeout
-	if c.retries <= c.cfg.Retries && !late {
+	if c.retries <= c.cfg.Retries && !c.late(now) {
 		return false
 	}
+	c.giveUp()
+	return true
+}
+
+// giveUp ends a connection whose peer is silent.
+func (c *Conn) giveUp() {
 	c.sendRST = true
 	c.die(ErrTimeout)
-	return true
 }
