@@ -5,7 +5,7 @@ import "github.com/xsend/xsend/internal/wire"
 // echo is the timestamp that the peer sent back.
 type echo struct {
 	val   uint32 // our clock in milliseconds, as tsVal gives it
-	valid bool
+	valid bool   // some peers echo nothing, and say 0: it counts for nothing, as in Linux
 	conn  *Conn
 }
 
@@ -94,7 +94,7 @@ func (c *Conn) receiveAck(now Time, seg *wire.Segment) bool {
 	if ack.Before(c.sndUna) {
 		return true // an old one, overtaken
 	}
-	ev := ackEvent{echo: echo{val: seg.Options.TSEcr, valid: c.tsOK && seg.Options.HasTS, conn: c}, prior: c.inFlight(),
+	ev := ackEvent{echo: echo{val: seg.Options.TSEcr, valid: c.tsOK && seg.Options.HasTS && seg.Options.TSEcr != 0, conn: c}, prior: c.inFlight(),
 		echoes: c.ecn.agreed && seg.Flags&wire.FlagECE != 0}
 	if ev.echoes {
 		c.stats.ECEs++
