@@ -83,6 +83,8 @@ const (
 	// maxSlots full of the largest chunks are 2^30 bytes: sequence numbers compare over
 	// less than 2^31.
 	maxSlots = 1 << 18
+
+	maxSpan = 366 * 86400 * Second // sums of times stay far below 2^63
 )
 
 func (c *Config) validate(pool *umem.Pool) error {
@@ -121,6 +123,9 @@ func (c *Config) validateTimes() error {
 	}
 	if d := min(c.RTOMin, c.UserTimeout, c.KeepAlive, c.KeepInterval, c.TimeWait); d < 0 {
 		return fmt.Errorf("%w: a time of %d ns: must not be negative", ErrBadConfig, d)
+	}
+	if d := max(c.RTOMin, c.UserTimeout, c.KeepAlive, c.KeepInterval, c.TimeWait); d > maxSpan {
+		return fmt.Errorf("%w: a time of %d s: must not be more than %d s", ErrBadConfig, d/Second, int64(maxSpan/Second))
 	}
 	if c.RTOMin > maxRTO {
 		return fmt.Errorf("%w: a floor of %d ms for the retransmission timeout, which is never above %d ms",

@@ -224,6 +224,7 @@ func TestConfigRefused(t *testing.T) {
 		"congestion":    func(c *Config) { c.Congestion = "none" },
 		"negative time": func(c *Config) { c.RTOMin = -1 },
 		"RTO floor":     func(c *Config) { c.RTOMin = maxRTO + 1 },
+		"time":          func(c *Config) { c.TimeWait = maxSpan + 1 },
 		"negative":      func(c *Config) { c.Retries = -1 },
 	} {
 		cfg := good
