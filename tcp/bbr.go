@@ -80,14 +80,14 @@ func (b *bbr) start(now Time, mss, segments int) {
 	b.extra.start = now
 }
 
-func (b *bbr) setMSS(mss int)         { b.mss = mss }
-func (b *bbr) window() int            { return b.cwnd }
-func (b *bbr) threshold() int         { return math.MaxInt }
-func (b *bbr) state() string          { return b.mode.String() }
-func (b *bbr) proportional() bool     { return false }
-func (b *bbr) setWindow(int)          {}
-func (b *bbr) onRecovered(Time)       {} // the ACK behind it tells
-func (b *bbr) onIdle(Time, Time, int) {} // the model keeps what it knows (section 5.4.2)
+func (b *bbr) setMSS(mss int)     { b.mss = mss }
+func (b *bbr) window() int        { return b.cwnd }
+func (b *bbr) threshold() int     { return math.MaxInt }
+func (b *bbr) state() string      { return b.mode.String() }
+func (b *bbr) proportional() bool { return false }
+func (b *bbr) setWindow(int)      {}
+func (b *bbr) onRecovered(Time)   {} // the ACK behind it tells
+func (b *bbr) onIdle(Time, int)   {} // the model keeps what it knows (section 5.4.2)
 
 // memory is for a path at its fullest, and thrice: loss makes neither pace nor window much smaller, so
 // that what is SACKed behind a hole is a round trip's worth more for each time that it must be filled.

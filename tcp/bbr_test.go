@@ -69,7 +69,7 @@ func TestBBRStart(t *testing.T) {
 	}
 	b.setWindow(7)
 	b.onRecovered(Second)
-	b.onIdle(2*Second, Second, 7)
+	b.onIdle(2*Second, 7)
 	if b.window() != 10_000 {
 		t.Fatalf("window %d", b.window())
 	}

@@ -18,10 +18,10 @@ type control interface {
 	onTimeout(now Time, flight int, first bool)
 	setWindow(bytes int) // proportional rate reduction speaks
 	onRecovered(now Time)
-	save()                               // a reduction comes that may turn out to be needless
-	undo(now Time)                       // it was
-	onIdle(now, since Time, restart int) // nothing was sent since then, for a whole timeout; restart is the initial window, bytes
-	onRestart(now Time) bool             // the writer had nothing more, all is ACKed, and now something is to be sent; true: at another pace
+	save()                        // a reduction comes that may turn out to be needless
+	undo(now Time)                // it was
+	onIdle(now Time, restart int) // nothing was sent for a whole timeout; restart is the initial window, bytes
+	onRestart(now Time) bool      // the writer had nothing more, all is ACKed, and now something is to be sent; true: at another pace
 }
 
 // sample is what a congestion control learns from one ACK. Bytes are sequence numbers.

@@ -7,7 +7,6 @@ import "math"
 // beta 0.7.
 type cubic struct {
 	mss   int
-	hy    hystart
 	saved cubicState
 	cubicState
 }
@@ -17,6 +16,7 @@ type cubic struct {
 type cubicState struct {
 	cwnd     int
 	ssthresh int
+	hy       hystart
 
 	wMax   int  // window before the last reduction, less where that came early (section 4.7)
 	prior  int  // cwndPrior: window before the last reduction
@@ -26,7 +26,7 @@ type cubicState struct {
 	wEst   int  // what Reno would have
 	rest   int  // growth of cwnd that is less than a byte, times cwnd
 	restW  int  // growth of wEst, likewise
-	last   Time // when something new was ACKed last
+	last   Time // when something new was ACKed last, or what came after was taken for a pause
 }
 
 const (
@@ -50,7 +50,6 @@ func (c *cubic) threshold() int       { return c.ssthresh }
 func (c *cubic) proportional() bool   { return true }
 func (c *cubic) setWindow(bytes int)  { c.cwnd = max(bytes, c.mss) }
 func (c *cubic) onRecovered(now Time) { c.cwnd = max(c.ssthresh, c.mss) }
-func (c *cubic) onRestart(Time) bool  { return false }
 
 func (c *cubic) pacing(srtt Duration) uint64 { return windowRate(c.cwnd, srtt) }
 
@@ -78,8 +77,8 @@ func (c *cubic) lull(a *sample) {
 	if a.acked == 0 {
 		return
 	}
-	if c.epoch > 0 && a.grow == 0 {
-		c.epoch += a.now - max(c.last, c.epoch)
+	if a.grow == 0 {
+		c.pause(a.now)
 	}
 	c.last = a.now
 }
@@ -172,22 +171,32 @@ func (c *cubic) onTimeout(now Time, flight int, first bool) {
 func (c *cubic) save() { c.saved = c.cubicState }
 
 func (c *cubic) undo(Time) {
-	cwnd := c.cwnd
+	cwnd, last := c.cwnd, c.last
 	c.cubicState = c.saved
-	c.cwnd = max(cwnd, c.cwnd)
+	c.cwnd, c.last = max(cwnd, c.cwnd), last
 }
 
-// onIdle goes back to the restart window and takes the pause out of the epoch
-// (https://www.rfc-editor.org/rfc/rfc9438#section-5.8).
-func (c *cubic) onIdle(now, since Time, restart int) {
-	if c.epoch > 0 {
-		c.epoch += now - max(since, c.epoch)
-		c.last = now
-	}
+// onRestart takes a pause out of the epoch (https://www.rfc-editor.org/rfc/rfc9438#section-5.8).
+func (c *cubic) onRestart(now Time) bool {
+	c.pause(now)
+	return false
+}
+
+// onIdle goes back to the restart window.
+func (c *cubic) onIdle(now Time, restart int) {
+	c.pause(now)
 	if c.cwnd > restart {
 		c.ssthresh = max(c.ssthresh, c.cwnd/4*3) // https://www.rfc-editor.org/rfc/rfc7661#section-4.4.3
 		c.cwnd = restart
 	}
+}
+
+// pause takes out of the epoch what went by since the last ACK, or the last pause.
+func (c *cubic) pause(now Time) {
+	if c.epoch > 0 {
+		c.epoch += now - max(c.last, c.epoch)
+	}
+	c.last = now
 }
 
 // cubeRoot is the greatest number whose cube is at most x.

@@ -181,8 +181,9 @@ func TestCubicSlowStart(t *testing.T) {
 func TestCubicPause(t *testing.T) {
 	c := reduced()
 	c.acks(Second, 3*Second, 100*Millisecond)
+	c.last = 3 * Second
 	at := c.at(2000)
-	c.onIdle(63*Second, 3*Second, 10_000)
+	c.onIdle(63*Second, 10_000)
 	if c.cwnd != 10_000 || c.ssthresh < 70_000 {
 		t.Fatalf("%+v", c)
 	}
@@ -261,4 +262,33 @@ func TestCubicPauseThatIsLookedAtOften(t *testing.T) {
 		t.Fatalf("the epoch is %d ms old", age/Millisecond)
 	}
 	h.out = nil
+}
+
+// A pause too short for the window to be restarted is no time on the curve either.
+func TestCubicShortPause(t *testing.T) {
+	c := reduced()
+	c.acks(Second, 3*Second, 100*Millisecond)
+	c.last = 3 * Second
+	epoch := c.epoch
+	c.onRestart(3*Second + 150*Millisecond)
+	if c.epoch != epoch+150*Millisecond {
+		t.Fatalf("the epoch moved by %d ms", (c.epoch-epoch)/Millisecond)
+	}
+}
+
+// An undo restores the curve, but not when the last ACK came: the next one that lets nothing
+// grow would take the whole recovery out of the epoch.
+func TestCubicUndoKnowsTheLastAck(t *testing.T) {
+	c := reduced()
+	c.acks(Second, 3*Second, 100*Millisecond)
+	c.last = 3 * Second
+	epoch := c.epoch
+	c.save()
+	c.onLoss(3*Second, c.cwnd)
+	c.onAck(&sample{now: 5 * Second, acked: 1000})
+	c.undo(5 * Second)
+	c.onAck(&sample{now: 5*Second + Millisecond, acked: 1000})
+	if c.epoch != epoch+Millisecond {
+		t.Fatalf("the epoch moved by %d ms", (c.epoch-epoch)/Millisecond)
+	}
 }

@@ -32,5 +32,5 @@ func (f *fixed) setWindow(int)             {}
 func (f *fixed) save()                     {}
 func (f *fixed) undo(Time)                 {}
 func (f *fixed) onRecovered(Time)          {}
-func (f *fixed) onIdle(Time, Time, int)    {}
+func (f *fixed) onIdle(Time, int)          {}
 func (f *fixed) onRestart(Time) bool       { return false }

@@ -122,3 +122,23 @@ func hyOf(cc control) *hystart {
 	}
 	return &cc.(*reno).hy
 }
+
+// A needless reduction does not end the first slow start: the next round may.
+func TestHystartAfterUndo(t *testing.T) {
+	for _, cc := range []control{&cubic{}, &reno{}} {
+		cc.start(0, 1000, 10)
+		cc.save()
+		cc.onLoss(Second, 10_000)
+		cc.undo(Second)
+		var hy *hystart
+		switch c := cc.(type) {
+		case *cubic:
+			hy = &c.hy
+		case *reno:
+			hy = &c.hy
+		}
+		if hy.done {
+			t.Errorf("%T: %+v", cc, hy)
+		}
+	}
+}

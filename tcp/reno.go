@@ -13,6 +13,7 @@ type reno struct {
 	credit   int // bytes ACKed in congestion avoidance, not yet turned into window
 
 	savedCwnd, savedSsthresh int
+	savedHy                  hystart
 }
 
 func (r *reno) start(_ Time, mss, segments int) {
@@ -77,16 +78,16 @@ func (r *reno) setWindow(bytes int) { r.cwnd = max(bytes, r.mss) }
 func (r *reno) onRecovered(Time)    { r.cwnd = max(r.ssthresh, r.mss) }
 func (r *reno) onRestart(Time) bool { return false }
 
-func (r *reno) save() { r.savedCwnd, r.savedSsthresh = r.cwnd, r.ssthresh }
+func (r *reno) save() { r.savedCwnd, r.savedSsthresh, r.savedHy = r.cwnd, r.ssthresh, r.hy }
 
 // undo is https://www.rfc-editor.org/rfc/rfc4015#section-3.2.
 func (r *reno) undo(Time) {
-	r.cwnd, r.ssthresh = max(r.cwnd, r.savedCwnd), max(r.ssthresh, r.savedSsthresh)
+	r.cwnd, r.ssthresh, r.hy = max(r.cwnd, r.savedCwnd), max(r.ssthresh, r.savedSsthresh), r.savedHy
 }
 
 // onIdle keeps the threshold near the window that worked, so that slow start leads back to it
 // (https://www.rfc-editor.org/rfc/rfc7661#section-4.4.3 has the same three quarters).
-func (r *reno) onIdle(_, _ Time, restart int) {
+func (r *reno) onIdle(_ Time, restart int) {
 	if r.cwnd > restart {
 		r.ssthresh = max(r.ssthresh, r.cwnd/4*3)
 		r.cwnd, r.credit = restart, 0

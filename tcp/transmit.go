@@ -174,7 +174,7 @@ func (c *Conn) restart(now Time) {
 		return
 	}
 	if now-c.lastSent > c.rtt.rto {
-		c.cc.onIdle(now, c.lastSent, c.cfg.InitialCwnd*c.mss)
+		c.cc.onIdle(now, c.cfg.InitialCwnd*c.mss)
 		c.lastSent = now // where it goes on, a closed window perhaps, this part of it was told
 	}
 	if c.rate.appLimited != 0 && c.cc.onRestart(now) {
