@@ -54,6 +54,7 @@ func TestBadInput(t *testing.T) {
 		{"--rto-min too large", []string{"--rto-min", "5m", open, path}, 2, []string{"--rto-min 5m0s", "from 1ms to 2m0s"}},
 		{"--rto-min nonsense", []string{"--rto-min", "soon", open, path}, 2, []string{"--rto-min", `"soon"`, "500ms"}},
 		{"--user-timeout below --rto-min", []string{"--user-timeout", "100", open, path}, 2, []string{"--user-timeout 100ms", "--rto-min 200ms", "0 for none"}},
+		{"--keepalive too short", []string{"--keepalive", "1ms", open, path}, 2, []string{"--keepalive 1ms", "at least 10ms", "0 for none"}},
 		{"--user-timeout negative", []string{"--user-timeout", "-1", open, path}, 2, []string{"--user-timeout", "must be from 0"}},
 		{"fixed window of another control", []string{"--fixed-window", "1M", open, path}, 2, []string{"--fixed-window", "-C cubic", "-C fixed"}},
 		{"--json and --json-stream", []string{"--json", "--json-stream", open, path}, 2, []string{"--json", "--json-stream", "choose"}},

@@ -17,7 +17,7 @@ var names = []string{
 	"bytes", "seconds", "bits_per_second", "segments", "retransmits", "release", "binding", "attach", "mode", "checksum",
 	"sg", "mtu", "mss", "cpu_utilization.host_total", "cpu_utilization.host_user", "cpu_utilization.host_system",
 	"streams.0.id", "streams.0.local", "streams.0.remote", "streams.0.bytes", "streams.0.seconds", "streams.0.bits_per_second",
-	"streams.0.segments", "streams.0.probes", "streams.0.splits", "streams.0.reneged", "streams.0.sha256", "streams.0.bytes_received",
+	"streams.0.segments", "streams.0.probes", "streams.0.keepalives", "streams.0.splits", "streams.0.reneged", "streams.0.sha256", "streams.0.bytes_received",
 	"streams.0.hold_mean_us", "streams.0.hold_max_us", "streams.0.commits", "streams.0.releases",
 	"start.connected.0.id", "start.connected.0.socket", "start.connected.0.local_host", "start.connected.0.local_port",
 	"start.connected.0.remote_host", "start.connected.0.remote_port", "start.connected.0.mss",

@@ -91,6 +91,7 @@ func (f *sendFlags) pathFlags(cmd *cobra.Command) {
 	flags.IntVarP(&f.cfg.MSS, "set-mss", "M", 0, "most payload bytes in a segment (default: what path and peer allow)")
 	flags.Var(timeValue(&f.cfg.RTOMin, time.Millisecond), "rto-min", "floor of the retransmission timeout, in milliseconds or as a duration")
 	flags.Var(timeValue(&f.cfg.UserTimeout, time.Millisecond), "user-timeout", "give a connection up when the peer ACKs nothing for so long, in milliseconds or as a duration (default: after 15 retransmission timeouts in a row)")
+	flags.Var(timeValue(&f.cfg.KeepAlive, time.Second), "keepalive", "ask a peer that was silent for so long whether it is there, in seconds or as a duration; after 9 questions, or --user-timeout, without an answer the connection fails (default: off)")
 	flags.Var(dscpValue(&f.cfg.DSCP), "dscp", "code point: 0 to 63, or a name such as cs1, af21, ef")
 	flags.Var(timeValue(&f.cfg.ConnectTimeout, time.Millisecond), "connect-timeout", "how long to wait for a connection, in milliseconds or as a duration")
 	flags.Var(timeValue(&f.cfg.Linger, time.Second), "linger", "how long to drain after an interruption, and to await the peer's FIN; in seconds or as a duration")

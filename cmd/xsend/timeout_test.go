@@ -1,7 +1,9 @@
 package main
 
 import (
+	"os"
 	"testing"
+	"time"
 
 	"github.com/xsend/xsend/internal/lab"
 )
@@ -24,6 +26,35 @@ func TestUserTimeout(t *testing.T) {
 	}
 	if rto := rep.number(t, "streams.0.rto"); rto < 50e3 {
 		t.Errorf("rto %v us", rto)
+	}
+	r.clean()
+}
+
+// TestKeepAlive: while standard input is silent the peer is asked whether it is there; when it vanishes, so that
+// nobody answers, the run ends.
+func TestKeepAlive(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, lab.Config{})
+	_, to := r.sink()
+	in, out, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	p := r.start(lab.Sender, in, "send", "--json", "--keepalive", "100ms", "--user-timeout", "400", to, "-")
+	in.Close()
+	if _, err := out.Write(make([]byte, 100_000)); err != nil {
+		t.Fatal(err)
+	}
+	r.passes(100_000)
+	time.Sleep(time.Second)
+	if err := r.SetLoss(100); err != nil {
+		t.Fatal(err)
+	}
+	p.want(1, "timed out")
+	rep := p.report()
+	if n := rep.number(t, "streams.0.keepalives"); n < 3 || rep.number(t, "streams.0.timeouts") > 0 || rep.at("start.parameters.keepalive") != "100ms" {
+		t.Errorf("%v questions, %v timeouts, %v", n, rep.at("streams.0.timeouts"), rep.at("start.parameters"))
 	}
 	r.clean()
 }

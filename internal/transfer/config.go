@@ -28,6 +28,9 @@ const (
 	mostRTOMin  = 2 * time.Minute
 )
 
+// leastKeepAlive is as often as a silent peer may be asked.
+const leastKeepAlive = 10 * time.Millisecond
+
 // MaxParallel is the most connections of one run, as in iperf3.
 const MaxParallel = 128
 
@@ -61,6 +64,7 @@ type Config struct {
 	MSS         int           // bytes; 0 = what path and peer allow
 	RTOMin      time.Duration // floor of the retransmission timeout; 0 = DefaultRTOMin
 	UserTimeout time.Duration // without progress for so long, a connection fails; 0 = after the engine's retries
+	KeepAlive   time.Duration // silence after which the peer is asked whether it is there; 0 = it is not
 	DSCP        uint8
 	BitRate     int64  // most payload bits per second of each connection; 0 = no cap
 	Binding     string // native, asavie; "" = native
@@ -140,6 +144,8 @@ func (c *Config) validate() error {
 		return fmt.Errorf("--rto-min %v: must be from %v to %v", c.RTOMin, leastRTOMin, mostRTOMin)
 	case c.UserTimeout != 0 && c.UserTimeout < c.RTOMin:
 		return fmt.Errorf("--user-timeout %v: is over before the first retransmission, which waits for --rto-min %v: give at least that, or 0 for none", c.UserTimeout, c.RTOMin)
+	case c.KeepAlive != 0 && c.KeepAlive < leastKeepAlive:
+		return fmt.Errorf("--keepalive %v: must be at least %v, or 0 for none", c.KeepAlive, leastKeepAlive)
 	case c.Queues < 0 || c.Frames < 0 || c.Chunk < 0:
 		return errors.New("--queues, --frames and --chunk can't be negative")
 	}
@@ -174,7 +180,7 @@ func (c *Config) sessionConfig(dst netip.Addr) (session.Config, error) {
 func (c *Config) dialConfig(remote netip.AddrPort, i int) session.DialConfig {
 	dc := session.DialConfig{
 		Remote: remote, Congestion: tcp.Congestion(c.Congestion), FixedWindow: int(c.FixedWindow), ECN: c.ECN, NoPacing: c.NoPacing, MSS: c.MSS, DSCP: c.DSCP, Rate: uint64(c.BitRate+7) / 8,
-		RTOMin: c.RTOMin, UserTimeout: c.UserTimeout,
+		RTOMin: c.RTOMin, UserTimeout: c.UserTimeout, KeepAlive: c.KeepAlive,
 	}
 	if c.LocalPort != 0 {
 		dc.LocalPort = c.LocalPort + uint16(i)

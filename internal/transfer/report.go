@@ -166,9 +166,10 @@ type StreamReport struct {
 	Segments    uint64 `json:"segments"`
 	Retransmits uint64 `json:"retransmits"`
 	Losses
-	Probes  uint64 `json:"probes"` // of a zero window
-	Splits  uint64 `json:"splits"` // tails copied because they can't be sent in place
-	Reneged uint64 `json:"reneged"`
+	Probes     uint64 `json:"probes"`     // of a zero window
+	KeepAlives uint64 `json:"keepalives"` // probes of a peer that was silent
+	Splits     uint64 `json:"splits"`     // tails copied because they can't be sent in place
+	Reneged    uint64 `json:"reneged"`
 	Moment
 
 	SHA256 string `json:"sha256,omitempty"`
@@ -181,7 +182,7 @@ type StreamReport struct {
 func (r *StreamReport) tcpStats(st tcp.Stats) {
 	r.Bytes, r.BytesReceived = st.BytesAcked, st.BytesReceived
 	r.Segments, r.Retransmits = st.SegmentsOut, st.Retransmits
-	r.Probes, r.Splits, r.Reneged = st.Probes, st.Splits, st.Reneged
+	r.Probes, r.KeepAlives, r.Splits, r.Reneged = st.Probes, st.KeepAlives, st.Splits, st.Reneged
 	r.Losses, r.Moment = lossesOf(&st), momentOf(&st)
 }
 

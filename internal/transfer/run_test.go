@@ -211,10 +211,10 @@ func TestSessionConfig(t *testing.T) {
 }
 
 func TestDialConfig(t *testing.T) {
-	c := Config{LocalPort: 4000, MSS: 1000, DSCP: 46, BitRate: 9, Congestion: "reno", RTOMin: 30 * time.Millisecond, UserTimeout: time.Second}
+	c := Config{LocalPort: 4000, MSS: 1000, DSCP: 46, BitRate: 9, Congestion: "reno", RTOMin: 30 * time.Millisecond, UserTimeout: time.Second, KeepAlive: time.Hour}
 	at := netip.MustParseAddrPort("192.0.2.2:9000")
 	if dc := c.dialConfig(at, 3); dc.LocalPort != 4003 || dc.MSS != 1000 || dc.DSCP != 46 || dc.Rate != 2 || dc.Congestion != "reno" || dc.Remote != at ||
-		dc.RTOMin != 30*time.Millisecond || dc.UserTimeout != time.Second {
+		dc.RTOMin != 30*time.Millisecond || dc.UserTimeout != time.Second || dc.KeepAlive != time.Hour {
 		t.Errorf("%+v", dc)
 	}
 	c.LocalPort = 0
