@@ -40,6 +40,23 @@ func TestScriptRefused(t *testing.T) {
 		"0 frobnicate":                                  `"frobnicate" is no verb`,
 		"10 write 5":                                    `"10" is no span of time`,
 		"+ write 5":                                     "no span of time",
+		"10ms~ > . 1:1(0)":                              `"" is no span of time`,
+		"10ms~soon > . 1:1(0)":                          `"soon" is no span of time`,
+		"+~10ms > . 1:1(0)":                             `"+" is no span of time`,
+		"~10ms > . 1:1(0)":                              `"~10ms" is no verb`,
+		"10ms~20 > . 1:1(0)":                            `"20" is no span of time`,
+		"10ms~20ms~30ms > . 1:1(0)":                     `"20ms~30ms" is no span of time`,
+		"10ms ~ 20ms > . 1:1(0)":                        `"~" is no verb`,
+		"20ms~10ms > . 1:1(0)":                          "20ms~10ms is not FROM~TO, the later one last",
+		"10ms~10ms > . 1:1(0)":                          "is not FROM~TO",
+		"+10ms~5ms > . 1:1(0)":                          "is not FROM~TO",
+		"10ms~-20ms > . 1:1(0)":                         "is not FROM~TO",
+		"+10ms~+20ms > . 1:1(0)":                        "without a sign",
+		"10ms~20ms < . 1:1(0) ack 1":                    "only > has a time from one moment to another",
+		"10ms~20ms = cwnd 10":                           "only > has",
+		"+10ms~20ms write 5":                            "only > has",
+		"10ms~20ms":                                     "only > has",
+		"10ms~20ms > .":                                 "a segment is FLAGS",
 		"0 > P. 1:1001 ack 1":                           "is not FROM:TO(LENGTH)",
 		"0 > P. 1:1001(900) ack 1":                      "are 1000 bytes",
 		"0 > P. 1:1001(3*900) ack 1":                    "are 1000 bytes",
@@ -121,6 +138,17 @@ func TestScriptFails(t *testing.T) {
 			[]string{"x.pkt:5: at 210ms: ", "emitted and not named:\n\t210ms > P. 1:1001(1000) ack 1"}},
 		"too early": {"open 10ms\npeer no-sack\n0 write 1000\n> P. 1:1001(1000) ack 1\n209ms > P. 1:1001(1000) ack 1",
 			[]string{"x.pkt:5: at 209ms: ", "got nothing; it waits until 210ms"}},
+		"after its span": {"open 10ms\npeer no-sack\n0 write 1000\n> P. 1:1001(1000) ack 1\n200ms~209ms > P. 1:1001(1000) ack 1",
+			[]string{"x.pkt:5: at 209ms: ", "want > P. 1:1001(1000) ack 1, got nothing; it waits until 210ms"}},
+		"before its span": {"open 10ms\npeer no-sack\n0 write 1000\n> P. 1:1001(1000) ack 1\n+211ms~220ms > P. 1:1001(1000) ack 1",
+			[]string{"x.pkt:5: at 210ms: ", "emitted and not named:\n\t210ms > P. 1:1001(1000) ack 1"}},
+		"never in its span": {"open 10ms\n5ms~10ms > P. 1:1001(1000) ack 1", []string{"x.pkt:2: at 10ms: ", "got nothing; it waits for nothing"}},
+		"another in its span": {"open 10ms\npeer no-sack\n0 write 1000\n> P. 1:1001(1000) ack 1\n200ms~220ms > . 1:1001(1000) ack 1",
+			[]string{"x.pkt:5: at 210ms: ", "want > . 1:1001(1000) ack 1\n\tgot  > P. 1:1001(1000) ack 1"}},
+		"the second of a span": {"open 10ms\npeer no-sack\n0 write 1000\n> P. 1:1001(1000) ack 1\n0~629ms > P. 1:1001(1000) ack 1\n0~629ms > P. 1:1001(1000) ack 1",
+			[]string{"x.pkt:6: at 629ms: ", "got nothing; it waits until 630ms"}},
+		"one of a span is not named":     {"open 10ms\n0 write 2000\n0~10ms > . 1:1001(1000) ack 1\n10ms", []string{"x.pkt:4: at 0s: ", "not named:\n\t0s > P. 1001:2001(1000)"}},
+		"a span that is over":            {"open 10ms\n5ms\n0~4ms > P. 1:1001(1000) ack 1", []string{"x.pkt:3: ", "before 5ms, where the script stands"}},
 		"not named, before an event":     {"open 10ms\n0 write 1000\nclose", []string{"x.pkt:3: at 0s: close", "not named:\n\t0s > P. 1:1001(1000) ack 1"}},
 		"not named, before an assertion": {"open 10ms\n0 write 1000\n= cwnd 10", []string{"x.pkt:3: ", "not named"}},
 		"not named, at the end":          {"open 10ms\n0 write 1000", []string{"x.pkt:2: ", "not named"}},
@@ -158,6 +186,26 @@ func TestScriptFails(t *testing.T) {
 		"a bare peer":                    {"peer win 0\nopen 10ms\n0 write 1000\n> P. 1:1001(1000) ack 1", []string{"got nothing"}},
 	} {
 		t.Run(name, func(t *testing.T) { wantError(t, played(t, c.text), c.want...) })
+	}
+}
+
+// What comes in its span passes, at either end, and there the script goes on.
+func TestScriptSpans(t *testing.T) {
+	const head = "open 10ms\npeer no-sack\n0 write 1000\n0~1ms > P. 1:1001(1000) ack 1\n"
+	for _, text := range []string{
+		"210ms~220ms > P. 1:1001(1000) ack 1\n= timer rto 420ms",
+		"200ms~210ms > P. 1:1001(1000) ack 1\n= timer rto 420ms",
+		"+10ms~210ms > P. 1:1001(1000) ack 1\n+420ms > P. 1:1001(1000) ack 1",
+		"0~1s > P. 1:1001(1000) ack 1\n0~1s > P. 1:1001(1000) ack 1\n630ms = timer rto 840ms",
+		"209ms = timer rto 1ms\n0~210ms > P. 1:1001(1000) ack 1",
+	} {
+		if err := played(t, head+text); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := played(t, "config pacing\nopen 10ms\n0 write 24000\n> . 1:10001(10*1000) ack 1\n10ms < . 1:1(0) ack 10001\n"+
+		"10ms~20ms > P. 10001:24001(14*1000) ack 1\n20ms = in-flight 14"); err != nil {
+		t.Error(err)
 	}
 }
 

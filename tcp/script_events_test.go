@@ -8,7 +8,8 @@ import (
 
 // What comes over the wire, both ways.
 
-// parseNaming is > and the segments that must have been emitted now.
+// parseNaming is > and the segments that must have been emitted now, or are in the time that
+// the line has.
 func parseNaming(s string) (func(*stage) error, error) {
 	want, err := parseSegments(s)
 	if err != nil {
@@ -16,6 +17,9 @@ func parseNaming(s string) (func(*stage) error, error) {
 	}
 	return func(s *stage) error {
 		for _, w := range want {
+			if err := s.await(); err != nil {
+				return err
+			}
 			if len(s.out) == 0 {
 				return fmt.Errorf("want > %v, got nothing; %s", w, s.nextTimer())
 			}

@@ -22,6 +22,7 @@ type stage struct {
 	c     *Conn
 	pool  *umem.Pool
 	now   Time
+	until Time // > waits until then
 	out   []emission
 	win   uint16 // that the peer announced last
 	acked int    // the highest sequence number that the peer ACKed, relative; of those that were sent
@@ -150,6 +151,16 @@ func (s *stage) advance(end Time) error {
 		}
 	}
 	s.now = end
+	return nil
+}
+
+// await moves the clock until something is emitted, no further than the line allows.
+func (s *stage) await() error {
+	for len(s.out) == 0 && s.now < s.until {
+		if err := s.advance(min(s.until, max(s.now, s.c.Deadline()))); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

@@ -97,6 +97,10 @@ func (s *stage) step(st *step) error {
 	if st.relative {
 		at = s.now + st.at
 	}
+	s.until = at + st.patience
+	if st.patience > 0 { // the span may have begun before the last line was done
+		at = min(max(at, s.now), s.until)
+	}
 	if err := s.advance(at); err != nil {
 		return err
 	}

@@ -20,6 +20,7 @@ type step struct {
 	line     int
 	text     string
 	at       Duration
+	patience Duration // how much later than at what it names may be emitted
 	relative bool
 	names    bool // it names what was emitted; all others need that everything is named
 	act      func(*stage) error
@@ -58,12 +59,13 @@ func (sc *script) parseLine(n int, code string) error {
 	}
 	st := step{line: n, text: code, relative: true}
 	if c := words[0][0]; c == '+' || c >= '0' && c <= '9' {
-		var err error
-		if st.at, err = parseSpan(words[0]); err != nil {
+		if err := st.parseTime(words[0]); err != nil {
 			return err
 		}
-		st.relative = c == '+'
 		code = strings.TrimSpace(strings.TrimPrefix(code, words[0]))
+	}
+	if st.patience > 0 && !strings.HasPrefix(code, ">") {
+		return fmt.Errorf("only > has a time from one moment to another")
 	}
 	if code != "" { // a time alone: until then nothing happens
 		act, names, err := parseAction(code)
@@ -73,6 +75,26 @@ func (sc *script) parseLine(n int, code string) error {
 		st.act, st.names = act, names
 	}
 	sc.steps = append(sc.steps, st)
+	return nil
+}
+
+// parseTime reads when: TIME, or FROM~TO, of which a + in front moves both ends.
+func (st *step) parseTime(s string) (err error) {
+	from, to, isSpan := strings.Cut(s, "~")
+	if st.at, err = parseSpan(from); err != nil {
+		return err
+	}
+	st.relative = from[0] == '+'
+	if !isSpan {
+		return nil
+	}
+	end, err := parseSpan(to)
+	if err != nil {
+		return err
+	}
+	if st.patience = end - st.at; st.patience <= 0 || to[0] == '+' {
+		return fmt.Errorf("%s is not FROM~TO, the later one last and without a sign", s)
+	}
 	return nil
 }
 
