@@ -44,9 +44,11 @@ generate:
 mutants:
 	$(GO) run ./internal/mutants $(MUTANTS)
 
-# The engine with each of some fifty mistakes, and which scripts fail: writes docs/scripts.md.
+# The engine with each of some sixty mistakes, and which scripts fail: writes docs/scripts.md. With VIOLATIONS only those
+# whose names match are played, and their rows are printed.
+VIOLATIONS ?= .
 scripts:
-	$(GO) test ./tcp -run '^TestViolations$$' -v -count=1 -tcp.violations
+	$(GO) test ./tcp -run '^TestViolations$$' -v -count=1 -tcp.violations '$(VIOLATIONS)'
 
 # Every fuzz target for FUZZTIME, or those whose names match FUZZ.
 FUZZTIME ?= 10s

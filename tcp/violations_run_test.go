@@ -14,7 +14,8 @@ import (
 	"testing"
 )
 
-var allViolations = flag.Bool("tcp.violations", false, "build the engine with every violation, play the scripts, and write docs/scripts.md")
+var whichViolations = flag.String("tcp.violations", "", "build the engine with each violation whose name matches this `regexp`, in any case, and play the scripts; "+
+	"with all of them write docs/scripts.md, else print their rows")
 
 const violationsTable = "../docs/scripts.md"
 
@@ -116,7 +117,37 @@ func (v *violation) shownBy(table string) (names []string) {
 	return names
 }
 
-// The engine with a mistake in it fails scripts. Without the flag, one of them: that the
+// chosen are the violations whose names match, in any case.
+func chosen(pattern string) (some []violation, err error) {
+	re, err := regexp.Compile("(?i)" + pattern)
+	if err != nil {
+		return nil, err
+	}
+	for _, v := range violations {
+		if re.MatchString(v.name) {
+			some = append(some, v)
+		}
+	}
+	if len(some) == 0 {
+		return nil, fmt.Errorf("no violation's name matches %q", pattern)
+	}
+	return some, nil
+}
+
+func TestViolationsChosen(t *testing.T) {
+	for pattern, want := range map[string]int{".": len(violations), "": len(violations), "^cubic halves$": 1, "^CUBIC halves$|two duplicates": 2} {
+		if some, err := chosen(pattern); err != nil || len(some) != want {
+			t.Errorf("%q chooses %d, %v; want %d", pattern, len(some), err, want)
+		}
+	}
+	for _, pattern := range []string{"no such mistake", "("} {
+		if some, err := chosen(pattern); err == nil {
+			t.Errorf("%q chooses %d", pattern, len(some))
+		}
+	}
+}
+
+// The engine with a mistake in it fails scripts. Without the flag, two of them: that the
 // way to the answer works.
 func TestViolations(t *testing.T) {
 	if testing.Short() {
@@ -125,13 +156,31 @@ func TestViolations(t *testing.T) {
 	if _, err := exec.LookPath("go"); err != nil {
 		t.Skip("no go command to build with")
 	}
-	table, err := os.ReadFile(violationsTable)
-	if err != nil && !*allViolations {
-		t.Fatal(err)
+	asked, run := *whichViolations != "", []violation{violations[3], violations[len(violations)-1]}
+	if asked {
+		var err error
+		if run, err = chosen(*whichViolations); err != nil {
+			t.Fatal(err)
+		}
 	}
-	run := violations
-	if !*allViolations {
-		run = []violation{violations[3], violations[len(violations)-1]}
+	rows := rowsOf(t, run, asked)
+	switch {
+	case !asked || t.Failed() && len(run) == len(violations):
+	case len(run) < len(violations):
+		fmt.Print(rows)
+	default:
+		if err := os.WriteFile(violationsTable, []byte(violationsHead+rows), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// rowsOf builds the engine with each, and gives their rows of the table. Unless they are to be
+// made anew, the scripts of the old ones must fail.
+func rowsOf(t *testing.T, run []violation, anew bool) string {
+	table, err := os.ReadFile(violationsTable)
+	if err != nil && !anew {
+		t.Fatal(err)
 	}
 	var rows strings.Builder
 	for k := range run {
@@ -144,17 +193,13 @@ func TestViolations(t *testing.T) {
 			t.Errorf("%q: no script fails", v.name)
 		}
 		for _, name := range v.shownBy(string(table)) {
-			if !*allViolations && !slices.Contains(names, name) {
+			if !anew && !slices.Contains(names, name) {
 				t.Errorf("%q: %s passes; docs/scripts.md has it fail", v.name, name)
 			}
 		}
 		fmt.Fprintf(&rows, "| %s | [%s](%s) | %s | %s |\n", v.name, v.paragraph(), v.rfc, v.file, v.list(t, names))
 	}
-	if *allViolations && !t.Failed() {
-		if err := os.WriteFile(violationsTable, []byte(violationsHead+rows.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
+	return rows.String()
 }
 
 // list is the scripts for the table: first those that watch over the paragraph, and of
