@@ -225,8 +225,13 @@ func (v *violation) list(t *testing.T, names []string) string {
 
 // paragraph is the link in words.
 func (v *violation) paragraph() string {
-	number, section, _ := strings.Cut(strings.TrimPrefix(v.rfc, rfcs), "#section-")
-	return "RFC " + number + " section " + section
+	name, section, _ := strings.Cut(v.rfc, "#section-")
+	if number, ok := strings.CutPrefix(name, rfcs); ok {
+		name = "RFC " + number
+	} else {
+		name = "draft-" + strings.TrimPrefix(name, draft)
+	}
+	return name + " section " + section
 }
 
 const violationsHead = `# What the scripts would catch

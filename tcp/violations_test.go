@@ -9,7 +9,11 @@ type violation struct {
 	old, new  string
 }
 
-const rfcs = "https://www.rfc-editor.org/rfc/rfc"
+const (
+	rfcs  = "https://www.rfc-editor.org/rfc/rfc"
+	draft = "https://datatracker.ietf.org/doc/html/draft-"
+	bbrs  = draft + "ietf-ccwg-bbr#section-"
+)
 
 var violations = []violation{
 	// Frames.
@@ -93,6 +97,28 @@ var violations = []violation{
 		"	c.withdrawECN() // perhaps", "	// perhaps"},
 	{"a mark takes as much as a loss", rfcs + "8511#section-3", "reno.go",
 		"	if !slow {\n", "	if !slow && false {\n"},
+
+	// BBR.
+	{"BBR cruises without headroom", bbrs + "5.6.4.7", "bbr_window.go",
+		"		return min(b.headroom(), b.short.inflight)\n", "		return min(b.long, b.short.inflight)\n"},
+	{"BBR cruises as fast as it probes", bbrs + "5.6.1", "bbr.go",
+		"	case bbrUp:\n		return 125, 225\n", "	case bbrUp, bbrCruise:\n		return 125, 225\n"},
+	{"BBR does not slow down after a probe", bbrs + "5.6.1", "bbr.go",
+		"		return 90, 200\n", "		return 100, 200\n"},
+	{"BBR's DOWN never ends", bbrs + "5.3.3.1", "bbr_cycle.go",
+		"b.drained(a.inFlight) {\n", "b.drained(a.inFlight) && false {\n"},
+	{"BBR's bound outlasts the losses of a probe", bbrs + "5.5.10.2", "bbr_inflight.go",
+		"		b.long = max(inFlight, b.target()*betaNum/betaDen)\n", ""},
+	{"BBR gives up half for a probe", bbrs + "5.5.10.2", "bbr_inflight.go",
+		"b.target()*betaNum/betaDen", "b.target()/2"},
+	{"BBR's bound does not grow", bbrs + "5.3.3.5", "bbr_inflight.go",
+		"	b.long += steps * b.mss\n", ""},
+	{"BBR cruises through losses", bbrs + "5.5.10.3", "bbr_bandwidth.go",
+		"	if !lost || b.mode.probes() {\n", "	if !lost || true {\n"},
+	{"BBR gives up half for a loss", bbrs + "5.5.10.3", "bbr_bandwidth.go",
+		"s.bw/betaDen*betaNum", "s.bw/2"},
+	{"BBR never forgets a loss", bbrs + "5.3.3.3", "bbr_cycle.go",
+		"	b.short.reset()\n	c := &b.cycle\n", "	c := &b.cycle\n"},
 
 	// Windows.
 	{"CUBIC halves", rfcs + "9438#section-4.6", "cubic.go",
