@@ -204,7 +204,15 @@ func (c *Conn) recover(now Time, ev *ackEvent) {
 	if !c.growing(ev) {
 		grow = 0
 	}
-	c.tellControl(now, ev, grow, was == phaseRecovery && c.recovery.phase == phaseOpen && !undone)
+	c.tellControl(now, ev, grow, c.endsReduction(was) && !undone)
+}
+
+// endsReduction reports that an ACK, in phase was before it, is the first of congestion avoidance after a reduction,
+// as in Linux (tcp_fastretrans_alert, tcp_cong_control): that which ends a fast recovery, and after a mark the first
+// that also covers data which told of the reduction.
+func (c *Conn) endsReduction(was phase) bool {
+	r := &c.recovery
+	return r.phase == phaseOpen && (was == phaseRecovery || was == phaseCWR && r.point.Before(c.sndUna))
 }
 
 // growing reports that the window was what limited us: only then what was ACKed says

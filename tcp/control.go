@@ -31,7 +31,7 @@ type sample struct {
 	delivered int // those plus newly SACKed, each counted once
 	lost      losses
 	grow      int  // of acked, what a window may grow by: none in fast recovery, or while something else limited us
-	recovered int  // delivered by the ACK that ended a fast recovery
+	recovered int  // delivered by the ACK that ended a reduction, for losses or a mark
 	prior     int  // in flight before the ACK
 	inFlight  int  // in flight now
 	limited   bool // the window had no room for a segment, some time in the last round trip

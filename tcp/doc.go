@@ -71,7 +71,9 @@
 //   - F-RTO without SACK (RFC 5682 section 2) is left to timestamps. With SACK, a duplicate ACK
 //     before that of the retransmission ends it; section 3.1 waits on.
 //   - A loss halves the congestion window where that is what limited us, as in Linux; what is
-//     in flight (RFC 5681 section 3.1, equation 4) is up to a segment less.
+//     in flight (RFC 5681 section 3.1, equation 4) is up to a segment less. NewReno leaves whole
+//     segments of it, for a mark too, and counts the first ACK after a reduction in congestion
+//     avoidance, both as in Linux: after a mark that is the first which covers data that told of it.
 //   - A mark reduces the window in proportion to what is delivered, as in Linux, not at once
 //     (RFC 3168 section 6.1.2), and not below two segments: the wait for a timeout at one is
 //     left out. A loss in the same window takes no more.

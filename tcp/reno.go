@@ -56,13 +56,14 @@ func (r *reno) onLoss(_ Time, flight int) {
 	r.credit = 0
 }
 
-// onCE takes a fifth (https://www.rfc-editor.org/rfc/rfc8511#section-3): who marks keeps its queue short, and half a
-// window would leave it empty. In slow start the window may be twice what the path carries, mark or loss.
+// onCE takes a fifth (https://www.rfc-editor.org/rfc/rfc8511#section-3), to whole segments: who marks keeps its queue
+// short, and half a window would leave it empty. In slow start the window may be twice what the path carries, mark or
+// loss.
 func (r *reno) onCE(now Time, flight int) {
 	slow := r.cwnd < r.ssthresh
 	r.onLoss(now, flight)
 	if !slow {
-		r.ssthresh = max(flight*4/5, 2*r.mss)
+		r.ssthresh = max(flight*4/(5*r.mss)*r.mss, 2*r.mss)
 	}
 }
 

@@ -68,6 +68,20 @@ func TestRenoLoss(t *testing.T) {
 	}
 }
 
+// A mark takes a fifth of the flight in congestion avoidance and leaves whole segments, but never less than two; in slow
+// start it takes what a loss takes (https://www.rfc-editor.org/rfc/rfc8511#section-3).
+func TestRenoMark(t *testing.T) {
+	for _, c := range []struct{ ssthresh, flight, want int }{
+		{5000, 10_000, 8000}, {5000, 10_999, 8000}, {5000, 11_249, 8000}, {5000, 11_250, 9000}, {5000, 9000, 7000},
+		{5000, 3000, 2000}, {5000, 1000, 2000}, {math.MaxInt, 15_000, 7000}, {20_001, 15_000, 7000}, {20_000, 15_000, 12_000},
+	} {
+		r := reno{mss: 1000, cwnd: 20_000, ssthresh: c.ssthresh, credit: 7}
+		if r.onCE(0, c.flight); r.ssthresh != c.want || r.cwnd != 20_000 || r.credit != 0 || !r.hy.done {
+			t.Errorf("%+v: %+v", c, r)
+		}
+	}
+}
+
 // The threshold falls at the first timeout of several, not at each.
 func TestRenoTimeouts(t *testing.T) {
 	r := reno{mss: 1000, cwnd: 20000, ssthresh: math.MaxInt}

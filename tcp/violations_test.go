@@ -97,6 +97,8 @@ var violations = []violation{
 		"	c.withdrawECN() // perhaps", "	// perhaps"},
 	{"a mark takes as much as a loss", rfcs + "8511#section-3", "reno.go",
 		"	if !slow {\n", "	if !slow && false {\n"},
+	{"the ACK that ends a reduction for a mark is no growth", rfcs + "5681#section-3.1", "ack.go",
+		"was == phaseCWR && r.point.Before(c.sndUna))\n", "false)\n"},
 
 	// BBR.
 	{"BBR cruises without headroom", bbrs + "5.6.4.7", "bbr_window.go",
