@@ -31,8 +31,9 @@ func (b *bbr) onLoss(Time, int) {
 	b.latest.note(b.delivered, 0)
 }
 
-// onCE is like a loss, which needs no recovery: the draft leaves marks to others. While more is
-// being looked for, a mark says at once that there is no more.
+// onCE is like a loss, which needs no recovery: the draft wants a mark to be taken for congestion and leaves open how
+// (https://datatracker.ietf.org/doc/html/draft-ietf-ccwg-bbr#section-3.7). While more is being looked for, a mark says at
+// once that there is no more.
 func (b *bbr) onCE(now Time, flight int) {
 	b.latest.note(b.delivered, 0)
 	switch {

@@ -137,8 +137,9 @@ func (c *cubic) estimate(acked int) {
 
 func (c *cubic) onLoss(_ Time, flight int) { c.reduce(flight, betaNum, betaDen) }
 
-// onCE is https://www.rfc-editor.org/rfc/rfc8511#section-3: who marks keeps its queue short, and what a loss takes would leave
-// it empty. In slow start the window may be twice what the path carries, mark or loss.
+// onCE leaves the 0.85 that CUBIC was found to do well with (https://www.rfc-editor.org/rfc/rfc8511#section-3.1; the 0.8 of
+// section 3 is for NewReno): who marks keeps its queue short, and what a loss takes would leave it empty. In slow start the
+// window may be twice what the path carries, mark or loss.
 func (c *cubic) onCE(_ Time, flight int) {
 	if c.cwnd < c.ssthresh {
 		c.reduce(flight, betaNum, betaDen)

@@ -36,7 +36,8 @@
 //     that drop large packets and say nothing.
 //   - Keepalive (RFC 9293 section 3.8.4), off unless asked for; the user timeout of RFC 5482, ours
 //     alone: its option is neither sent nor read.
-//   - Pacing of every congestion control, a millisecond's worth at a time.
+//   - Pacing of every congestion control but Fixed, for which Config.Rate alone sets a pace, a
+//     millisecond's worth at a time.
 //
 // # Departures
 //
@@ -60,13 +61,20 @@
 //   - An undo restores the window as it was, as in Linux, and leaves the retransmission timer to
 //     the measurements that follow (RFC 4015 has a smaller window and a more patient timer).
 //   - A window is paced over half a round trip, not the 0.8 of one that Linux takes with sch_fq:
-//     at 1 to 3 % loss that costs 4 to 9 % of goodput, this 0 to 3 %.
+//     at 1 to 3 % loss that costs 4 to 9 % of goodput, this 0 to 3 %. Without Config.Rate the initial
+//     window goes at once under BBR too, and time lost behind a packet's turn is made up, 50 ms at
+//     most (section 5.6.2 of the BBR draft paces from the first packet on, and makes nothing up).
 //   - BBR is told of losses with the next ACK, all together (section 5.5.10.2 of the draft: one by one): of
 //     those of one ACK the first that is too much counts, and those that a timer found wait for it.
-//     What a needless recovery must not change is saved when it begins (section 5.5.11.1: at the
-//     first loss of each round trip): what changes later in it is its own doing. The in-flight bound of
-//     the last probe is reached when it has no room for a segment (section 5.3.3.9: when as much
-//     is in flight): windows are bytes here. ECN is not heard.
+//     What a needless recovery must not change is saved when it begins (section 5.5.11.1), and not
+//     again at the first loss of each round trip (section 5.5.10.2): what changes later in it is its own
+//     doing. After a timeout the window is one segment, whatever is still in flight (section 5.6.4.4:
+//     that, and one). The in-flight bound of the last probe is reached when it has no room for a segment
+//     (section 5.3.3.9: when as much is in flight): windows are bytes here.
+//   - BBR takes a mark for a loss, once in a window (section 3.7 wants it to be taken for congestion and
+//     says no more): in Startup the pipe counts as full at the first, a probe for bandwidth is over and
+//     the bound is what was in flight, and else the short-term model falls, at the end of the round trip,
+//     to what was delivered, by three tenths at most. Fixed heeds no mark.
 //   - HyStart++ has no limit per ACK where NoPacing is set (RFC 9406 section 4.3, L).
 //   - F-RTO without SACK (RFC 5682 section 2) is left to timestamps. With SACK, a duplicate ACK
 //     before that of the retransmission ends it; section 3.1 waits on.
@@ -74,9 +82,12 @@
 //     in flight (RFC 5681 section 3.1, equation 4) is up to a segment less. NewReno leaves whole
 //     segments of it, for a mark too, and counts the first ACK after a reduction in congestion
 //     avoidance, both as in Linux: after a mark that is the first which covers data that told of it.
-//   - A mark reduces the window in proportion to what is delivered, as in Linux, not at once
-//     (RFC 3168 section 6.1.2), and not below two segments: the wait for a timeout at one is
-//     left out. A loss in the same window takes no more.
+//   - CUBIC takes 0.15 of the window for a mark in congestion avoidance (RFC 8511 section 3.1), not
+//     the 0.3 of a loss (RFC 9438 section 4.6, for both), and what Reno would have grows in its
+//     estimate by the alpha of a loss (section 4.3).
+//   - A mark reduces the window of NewReno and CUBIC in proportion to what is delivered, as in Linux,
+//     not at once (RFC 3168 section 6.1.2), and not to less than two segments: the wait for a timeout
+//     at one is left out. A loss in the same window takes no more.
 //   - ECN is given up, which is any sender's right, where a loss comes before anything marked as
 //     capable is known to have arrived (some paths drop it), and where ten windows in a row
 //     come back with an echo in every ACK.

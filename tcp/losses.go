@@ -24,7 +24,7 @@ type lostRate struct {
 }
 
 // lossThresh is how many bytes in flight make up for one that is lost while probing for
-// bandwidth: 2 % (https://datatracker.ietf.org/doc/html/draft-ietf-ccwg-bbr#section-2.7, BBR.LossThresh).
+// bandwidth: 2 % (https://datatracker.ietf.org/doc/html/draft-ietf-ccwg-bbr#section-2.8, BBR.LossThresh).
 const lossThresh = 50
 
 func tooMuch(lost, inFlight int) bool { return lost*lossThresh > inFlight }
