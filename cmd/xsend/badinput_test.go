@@ -108,7 +108,6 @@ func TestBadInputOfTheOtherCommands(t *testing.T) {
 		{"lab: loss on a wire", []string{"lab", "up", "--name", "x", "--delay", "1", "--loss", "101"}, 2, []string{"loss of 101 percent"}},
 		{"lab: corrupt", []string{"lab", "up", "--name", "x", "--corrupt", "-1"}, 2, []string{"corrupt of -1 percent"}},
 		{"lab: VLAN", []string{"lab", "up", "--name", "x", "--vlan", "4095"}, 2, []string{"VLAN 4095", "1 to 4094"}},
-		{"lab: VLAN and wire", []string{"lab", "up", "--name", "x", "--vlan", "7", "--delay", "1ms"}, 2, []string{"VLAN", "wire", "choose one"}},
 		{"lab: down without", []string{"lab", "down", "--name", "none" + r.Name()}, 0, nil},
 		{"lab: status without", []string{"lab", "status", "--name", "none" + r.Name()}, 1, nil},
 		{"lab: exec without", []string{"lab", "exec", "--name", "none" + r.Name(), "a", "--", "true"}, 2, []string{"no such lab"}},

@@ -20,7 +20,9 @@ Nothing of the host's network is touched. Checksum, TSO and GSO offloads are off
 With any of --delay, --jitter, --reorder, --duplicate, --corrupt, --rate, --queue and --mark a wire is put between them: a process,
 in a namespace NAME-w, that forwards frames from one veth pair to another, and loses packets too if --loss says so. Its
 bottleneck passes at most 200 Mbit/s. Loss and the like are decided by the number of the packet: segments with payload are
-numbered, from NAME-a to NAME-b. --loss alone needs no wire: an XDP program at the receiver drops.`,
+numbered, from NAME-a to NAME-b. --loss alone needs no wire: an XDP program at the receiver drops.
+
+With --vlan the lab is an 802.1Q VLAN, wire or not: what the kernels send is tagged, and what arrives without the tag is dropped.`,
 		Example: `  xsend lab up --mtu 1500 --loss 1
   xsend lab up --delay 10ms --rate 100M --queue 200 --loss 0.1 --loss-seed 7
   xsend lab exec b -- xsend sink --once &

@@ -34,7 +34,8 @@
 // With Config.VLAN the wire between the ends is that of an 802.1Q VLAN: BPF programs of the traffic control
 // layer tag what the kernel at either end sends, and drop what arrives without the tag. It takes no 8021q
 // module. What AF_XDP sends passes none of them: its sender tags for itself, and the XDP programs of both ends
-// see the tags. With the offload of tags that veth offers they would travel beside the frame, so it is off.
+// see the tags. With the offload of tags that veth offers they would travel beside the frame, so it is off. A wire
+// passes tags on as they are: it numbers, marks and corrupts what is behind one as it does untagged packets.
 //
 // # Wire
 //

@@ -15,11 +15,8 @@ const maxVLAN = 4094
 const vlanFilter = "xsend vlan %d"
 
 func (c Config) validateVLAN() error {
-	switch {
-	case c.VLAN < 0 || c.VLAN > maxVLAN:
+	if c.VLAN < 0 || c.VLAN > maxVLAN {
 		return fmt.Errorf("lab %s: VLAN %d: choose 1 to %d, or 0 for none", c.Name, c.VLAN, maxVLAN)
-	case c.VLAN != 0 && c.Wire != nil:
-		return fmt.Errorf("lab %s: both a VLAN and a wire: the wire's sockets would lose the tags: choose one", c.Name)
 	}
 	return nil
 }
