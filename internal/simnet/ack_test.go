@@ -51,7 +51,7 @@ func (s *scenario) run(t *testing.T, n int) {
 		}
 	}
 	t.Logf("%s: slowest: seed %d, %d ms", s.name, slowest, longest/ms)
-	if t.Failed() || n < 20 {
+	if t.Failed() || n < 50 {
 		return
 	}
 	if what := s.prove(&sum); what != "" {

@@ -38,7 +38,7 @@ func TestSoak(t *testing.T) {
 		t.Errorf("%d trials failed", n)
 	}
 	for i := range scenarios {
-		if what := scenarios[i].prove(&s.sums[i]); what != "" && *seeds >= 20 {
+		if what := scenarios[i].prove(&s.sums[i]); what != "" && *seeds >= 50 {
 			t.Errorf("%s: no %s: the scenario tests nothing", scenarios[i].name, what)
 		}
 	}
