@@ -79,7 +79,7 @@ func (n *census) segment(c *Conn, s *slot) error {
 	default:
 		return fmt.Errorf("tcp: audit: segment %d is two things at once: flags %b", s.seq, s.flags)
 	}
-	if (s.xmits > 0) == n.fresh || s.out > s.xmits {
+	if (s.xmits > 0) == n.fresh || int(s.out) > int(s.xmits)*(1+maxSpans) {
 		return fmt.Errorf("tcp: audit: segment %d: sent %d times, %d out, counts as never sent: %v", s.seq, s.xmits, s.out, n.fresh)
 	}
 	length := 0

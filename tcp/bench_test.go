@@ -45,7 +45,7 @@ func BenchmarkSegment(b *testing.B) {
 		for range 2 {
 			f, _ := pool.Lend()
 			pool.Commit(f)
-			c.Queue(f, Headroom, c.MSS())
+			c.Queue(f, payloadAt, c.MSS())
 		}
 		drain()
 		now += 10 * Microsecond

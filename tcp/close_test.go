@@ -125,7 +125,7 @@ func TestCloseBehindTheQueue(t *testing.T) {
 	h.wantState(Established)
 	f, _ := h.pool.Lend()
 	h.pool.Commit(f)
-	if h.c.Queue(f, Headroom, 5) {
+	if h.c.Queue(f, payloadAt, 5) {
 		t.Fatal("payload behind the FIN")
 	}
 	h.pool.Drop(f)
@@ -142,7 +142,7 @@ func TestCloseBehindTheQueue(t *testing.T) {
 func TestCloseWithoutASlot(t *testing.T) {
 	h := established(t, func(c *Config, h *harness) { c.SendSlots = 12; h.wnd = 300; h.opts.HasWScale = false })
 	for h.c.Room() > 0 {
-		h.writeFrame(Headroom, mss)
+		h.writeFrame(payloadAt, mss)
 	}
 	for h.c.q.nfree > headReserve { // cuts use up the rest
 		h.c.cut(h.c.q.last, h.c.MSS()/20)

@@ -32,6 +32,7 @@ type Config struct {
 	ISS  Seq       // initial sequence number, chosen by the caller (https://www.rfc-editor.org/rfc/rfc6528)
 
 	MSS          int        // most payload bytes in a segment that we send; 0 = what MTU and peer allow
+	MaxSegs      int        // descriptors in a packet; 0 or 1 = one, more = scatter-gather: see PayloadOffset
 	AdvertMSS    int        // MSS that we announce, limited by what an RX frame holds; 0 = from MTU
 	SendSlots    int        // segments in the send queue at once; 0 = 16384
 	Window       int        // receive window that we announce, bytes; 0 = 65535, at most that
@@ -107,8 +108,8 @@ func (c *Config) validate(pool *umem.Pool) error {
 	if err := c.validateTimes(); err != nil {
 		return err
 	}
-	if room := pool.Region().ChunkSize() - Headroom; c.MSS == 0 && c.MTU-40 > room || c.MSS > room {
-		return fmt.Errorf("%w: MTU %d, MSS %d: a frame of %d bytes carries %d bytes of payload",
+	if room := c.segmentRoom(pool.Region().ChunkSize()); c.MSS == 0 && c.MTU-40 > room || c.MSS > room {
+		return fmt.Errorf("%w: MTU %d, MSS %d: a packet over frames of %d bytes carries %d bytes of payload",
 			ErrBadConfig, c.MTU, c.MSS, pool.Region().ChunkSize(), room)
 	}
 	if _, err := c.control(); err != nil {
@@ -118,7 +119,7 @@ func (c *Config) validate(pool *umem.Pool) error {
 }
 
 func (c *Config) validateTimes() error {
-	if n := min(c.InitialCwnd, c.FixedWindow, c.KeepProbes, c.SynRetries, c.Retries, c.AdvertMSS); n < 0 {
+	if n := min(c.InitialCwnd, c.MaxSegs, c.FixedWindow, c.KeepProbes, c.SynRetries, c.Retries, c.AdvertMSS); n < 0 {
 		return fmt.Errorf("%w: a count of %d: must not be negative", ErrBadConfig, n)
 	}
 	if d := min(c.RTOMin, c.UserTimeout, c.KeepAlive, c.KeepInterval, c.TimeWait); d < 0 {

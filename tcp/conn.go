@@ -139,7 +139,7 @@ func (c *Conn) MSS() int { return c.mss }
 func (c *Conn) Flow() wire.Flow { return c.cfg.Flow }
 
 // Room is the number of further commits that Queue takes now.
-func (c *Conn) Room() int { return c.q.room() }
+func (c *Conn) Room() int { return c.q.room() / c.slotsPerCommit() }
 
 // Unacked is the number of payload bytes queued or sent and not ACKed yet.
 func (c *Conn) Unacked() int {
@@ -181,7 +181,13 @@ func (c *Conn) SetMTU(mtu int) {
 // False, and nothing happened: no room, or the connection does not take data any
 // more; the caller then drops the hold.
 func (c *Conn) Queue(f umem.Frame, off, n int) bool {
-	if !c.state.maySend() || c.finQueue || n <= 0 || c.q.room() == 0 {
+	if !c.state.maySend() || c.finQueue || n <= 0 {
+		return false
+	}
+	if c.scattered() {
+		return c.gather(f, off, n)
+	}
+	if c.q.room() == 0 {
 		return false
 	}
 	i := c.q.take()

@@ -180,6 +180,7 @@ func TestZeroWindowProbes(t *testing.T) {
 func time(ms int) Duration { return Duration(ms) * Millisecond }
 
 func TestSmallWindowCuts(t *testing.T) {
+	linearOnly(t)
 	h := established(t, func(_ *Config, h *harness) { h.wnd = 500; h.opts.HasWScale = false })
 	h.write(1200)
 	h.want(1, 500, wire.FlagACK)
@@ -288,7 +289,7 @@ func TestSetPath(t *testing.T) {
 	h.c.SetPath(p)
 	h.advance(300 * Millisecond)
 	s := h.want(1, mss, wire.FlagACK)
-	pkt := h.region.Memory()[s.tx.Addr : s.tx.Addr+uint64(s.tx.Len)]
+	pkt := packet(h.region, &s.tx)
 	if [6]byte(pkt) != p.DstMAC || pkt[15] != 5 {
 		t.Fatalf("% x", pkt[:18])
 	}

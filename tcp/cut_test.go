@@ -39,13 +39,13 @@ func gathered(h *harness, lengths ...int) int32 {
 	s.seq = h.c.sndEnd
 	for k, n := range lengths {
 		f, _ := h.pool.Lend()
-		b := h.region.WriterBytes(f)[Headroom : Headroom+n]
+		b := h.region.WriterBytes(f)[payloadAt : payloadAt+n]
 		for j := range b {
 			b[j] = h.next
 			h.next++
 		}
 		h.pool.Commit(f)
-		s.spans[k] = span{frame: f, off: Headroom, length: uint32(n)}
+		s.spans[k] = span{frame: f, off: uint32(payloadAt), length: uint32(n)}
 		s.length += uint32(n)
 	}
 	s.nspans = uint8(len(lengths))

@@ -17,6 +17,10 @@
 // holds one of its own transmissions: that is put off, counted, and is no news
 // about the network. SACKed is not ACKed: it is never given back.
 //
+// There are two layouts. Linear: a packet is one descriptor, with its headers in front of the payload in the writer's
+// frame; what cannot be sent in place is copied once. Scatter-gather (Config.MaxSegs): headers are in a frame of the
+// engine's, payload is where its writer put it, at any byte and over several frames.
+//
 // # Implemented
 //
 //   - RFC 9293: active open (simultaneous too), the life after it, window rules of
@@ -100,8 +104,9 @@
 //   - Zero-window probes carry one byte at sndUna-1 that the peer has already
 //     (RFC 1122 section 4.2.3.6) instead of the next byte of the stream: nothing
 //     has to be cut, and Linux answers every one of them.
-//   - Segments go out as they were committed: small ones are not joined, and go when the
-//     window has room for them (no Nagle, RFC 9293 section 3.7.4; Queue is PUSH).
+//   - Segments go out as they were committed: small ones go when the
+//     window has room for them (no Nagle, RFC 9293 section 3.7.4; Queue is PUSH), and are joined, while they
+//     wait, only where packets have several descriptors.
 //   - An ACK that is not acceptable in SYN-RECEIVED is dropped; no RST answers it, nor
 //     what arrives when the connection is closed.
 //   - A segment without payload that PAWS refuses is dropped without an answer (RFC 7323

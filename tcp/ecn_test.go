@@ -84,7 +84,7 @@ func (h *harness) roundOf(n int, ack func(int)) int {
 	h.out = nil
 	for end := h.c.sndNxt.Sub(testISS + 1); n < end; {
 		n = min(n+h.c.MSS(), end)
-		h.writeFrame(Headroom, h.c.MSS())
+		h.writeFrame(payloadAt, h.c.MSS())
 		ack(n)
 	}
 	h.out = nil

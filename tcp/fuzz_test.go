@@ -134,7 +134,7 @@ func newChaos(events []byte) (*chaos, error) {
 	}
 	w.pool = pool
 	bits := w.word()
-	cfg := Config{Flow: testFlow, MTU: 1500, ISS: testISS, SendSlots: 12 + bits&0x3f, SynRetries: 2, Retries: 6}
+	cfg := Config{Flow: testFlow, MTU: 1500, ISS: testISS, SendSlots: 12 + bits&0x3f, SynRetries: 2, Retries: 6, MaxSegs: testSegs}
 	set := func(bit int) bool { return bits>>bit&1 != 0 }
 	cfg.NoSACK, cfg.NoTimestamps, cfg.NoScale = set(6), set(7), set(8)
 	if set(9) {
@@ -212,7 +212,7 @@ func (w *chaos) event(n byte) {
 
 func (w *chaos) write() {
 	n := 1 + w.word()%1600
-	off := Headroom
+	off := payloadAt
 	if b := w.byte(); b < 32 {
 		off += int(b)
 	}
@@ -380,13 +380,12 @@ func (w *chaos) completeAll() {
 
 func (w *chaos) complete(k heldTx) {
 	tx := k.tx
-	if !bytes.Equal(k.bytes, w.pool.Region().Memory()[tx.Addr:tx.Addr+uint64(tx.Len)]) {
+	if !bytes.Equal(k.bytes, packet(w.pool.Region(), &tx)) {
 		w.err = fmt.Errorf("frame %d was written to while the kernel held it", tx.Frame)
 	}
-	if _, fault := w.pool.Complete(tx.Addr); fault != umem.FaultNone {
+	if fault := completeAll(w.pool, w.c, w.now, &tx); fault != umem.FaultNone {
 		w.err = fmt.Errorf("completion of %d: fault %d", tx.Addr, fault)
 	}
-	w.c.Completed(w.now, tx.Ref)
 }
 
 // transmit takes packets, n at a time, until there are none, and reads each as a
@@ -406,7 +405,7 @@ func (w *chaos) transmit(n int) {
 }
 
 func (w *chaos) sent(tx Tx) {
-	pkt := w.pool.Region().Memory()[tx.Addr : tx.Addr+uint64(tx.Len)]
+	pkt := packet(w.pool.Region(), &tx)
 	w.held = append(w.held, heldTx{tx, bytes.Clone(pkt)})
 	c := w.c
 	var seg wire.Segment
@@ -567,9 +566,10 @@ func TestRandomEventsReach(t *testing.T) {
 		sum.TailLosses += s.TailLosses
 	}
 	t.Logf("%v: %+v", controls, sum)
-	if min(sum.Recoveries, sum.Timeouts, sum.TimeoutsHeld, sum.RetransmitsHeld, sum.Splits, sum.Cuts,
+	if min(sum.Recoveries, sum.Timeouts, sum.TimeoutsHeld, sum.RetransmitsHeld, sum.Cuts,
 		sum.Probes, sum.NoFrame, sum.PAWS, sum.Reneged, sum.DSACKs, sum.Challenges,
-		sum.TailProbes, sum.TailProbesHeld, sum.TailLosses) == 0 || len(controls) < len(Congestions()) {
+		sum.TailProbes, sum.TailProbesHeld, sum.TailLosses) == 0 || len(controls) < len(Congestions()) ||
+		(sum.Splits > 0) != (testSegs <= 1) {
 		t.Fatal("the events miss something")
 	}
 }

@@ -79,7 +79,7 @@ func newHarness(t *testing.T, edit func(*Config, *harness)) *harness {
 	}
 	h := &harness{t: t, pool: pool, region: r, now: Second, peerTS: 5000, irs: 9000, wnd: 65535, done: map[umem.Frame]bool{}}
 	h.opts = wire.Options{HasMSS: true, MSS: 1460, SACKPermitted: true, HasTS: true, HasWScale: true, WScale: 7}
-	cfg := Config{Flow: testFlow, MTU: 1500, ISS: testISS, SendSlots: 256, Congestion: Reno}
+	cfg := Config{Flow: testFlow, MTU: 1500, ISS: testISS, SendSlots: 256, Congestion: Reno, MaxSegs: testSegs}
 	if edit != nil {
 		edit(&cfg, h)
 	}
@@ -124,7 +124,7 @@ func (h *harness) write(n int) {
 	h.t.Helper()
 	for n > 0 {
 		k := min(n, h.c.MSS())
-		h.writeFrame(Headroom, k)
+		h.writeFrame(payloadAt, k)
 		n -= k
 	}
 	h.transmit()
@@ -167,7 +167,7 @@ func (h *harness) transmit() {
 
 func (h *harness) take(tx Tx) {
 	h.t.Helper()
-	pkt := h.region.Memory()[tx.Addr : tx.Addr+uint64(tx.Len)]
+	pkt := packet(h.region, &tx)
 	s := sent{tx: tx}
 	if err := wire.Parse(pkt, true, &s.seg); err != nil {
 		h.t.Fatalf("emitted packet does not parse: %v", err)
@@ -185,7 +185,7 @@ func (h *harness) take(tx Tx) {
 // NIC may read it until this moment.
 func (h *harness) completeHeld(k heldTx) {
 	h.t.Helper()
-	if !bytes.Equal(k.bytes, h.region.Memory()[k.tx.Addr:k.tx.Addr+uint64(k.tx.Len)]) {
+	if !bytes.Equal(k.bytes, packet(h.region, &k.tx)) {
 		h.rewritten++
 		if !h.mutant {
 			h.t.Fatalf("frame %d was written to while the kernel held it", k.tx.Frame)
@@ -196,10 +196,9 @@ func (h *harness) completeHeld(k heldTx) {
 
 func (h *harness) completeTx(tx Tx) {
 	h.t.Helper()
-	if _, fault := h.pool.Complete(tx.Addr); fault != umem.FaultNone {
+	if fault := completeAll(h.pool, h.c, h.now, &tx); fault != umem.FaultNone {
 		h.t.Fatalf("completion of %d: fault %d", tx.Addr, fault)
 	}
-	h.c.Completed(h.now, tx.Ref)
 }
 
 // complete gives back everything held so far.

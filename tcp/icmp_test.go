@@ -75,7 +75,7 @@ func TestIcmpPathMTU(t *testing.T) {
 				t.Fatalf("path MTU %d, %d ignored", st.PathMTU, st.ICMPIgnored)
 			}
 			for _, s := range h.out {
-				if ip := int(s.tx.Len) - h.c.tmpl.L2Len(); ip > c.want {
+				if ip := s.tx.Bytes() - h.c.tmpl.L2Len(); ip > c.want {
 					t.Fatalf("a packet of %d bytes", ip)
 				}
 			}

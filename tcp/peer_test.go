@@ -51,7 +51,7 @@ func newLink(t *testing.T, cfg Config, total int) *link {
 	if cfg.MTU == 0 {
 		cfg.MTU = 1500
 	}
-	cfg.SendSlots = 256
+	cfg.SendSlots, cfg.MaxSegs = 256, testSegs
 	if l.c, err = New(cfg, l.pool); err != nil {
 		t.Fatal(err)
 	}
@@ -109,12 +109,12 @@ func (l *link) write() {
 			return
 		}
 		n := min(l.writer, l.c.MSS())
-		b := l.pool.Region().WriterBytes(f)[Headroom : Headroom+n]
+		b := l.pool.Region().WriterBytes(f)[payloadAt : payloadAt+n]
 		for i := range b {
 			b[i] = streamByte(l.written + i)
 		}
 		l.pool.Commit(f)
-		if !l.c.Queue(f, Headroom, n) {
+		if !l.c.Queue(f, payloadAt, n) {
 			l.t.Fatal("Queue refused what Room promised")
 		}
 		l.written += n
@@ -161,14 +161,13 @@ func (l *link) carry(tx Tx) {
 	lost := l.drop(l.sent)
 	l.after(l.late, func() {
 		var seg wire.Segment
-		if err := wire.Parse(l.pool.Region().Memory()[tx.Addr:tx.Addr+uint64(tx.Len)], true, &seg); err != nil {
+		if err := wire.Parse(packet(l.pool.Region(), &tx), true, &seg); err != nil {
 			l.t.Fatalf("on the wire: %v", err)
 		}
 		seg.Payload = slices.Clone(seg.Payload)
-		if _, fault := l.pool.Complete(tx.Addr); fault != umem.FaultNone {
+		if fault := completeAll(l.pool, l.c, l.now, &tx); fault != umem.FaultNone {
 			l.t.Fatalf("completion: fault %d", fault)
 		}
-		l.c.Completed(l.now, tx.Ref)
 		fmt.Fprintf(&l.trace, "%d us: %d+%d flags %02x lost %v\n", l.now/Microsecond,
 			Seq(seg.Seq).Sub(l.c.iss), seg.PayloadLen, seg.Flags, lost)
 		if !lost {

@@ -171,6 +171,7 @@ func TestPersistFinWaitsForTheWindow(t *testing.T) {
 
 // A probe that could not go for lack of a frame is not sent once the window is open.
 func TestPersistNoProbeIntoAnOpenWindow(t *testing.T) {
+	linearOnly(t)
 	h := closedWindow(t, 1, nil)
 	hoard := h.starve(0)
 	h.advance(300 * Millisecond)

@@ -27,7 +27,7 @@ func newBenchFlightWith(tb testing.TB, cc Congestion, n int, keep bool) *benchFl
 	if err != nil {
 		tb.Fatal(err)
 	}
-	c, err := New(Config{Flow: testFlow, MTU: 1500, SendSlots: n + 64, InitialCwnd: 2 * n, Congestion: cc}, pool)
+	c, err := New(Config{Flow: testFlow, MTU: 1500, SendSlots: n + 64 + 4*(max(testSegs, 1)-1), InitialCwnd: 2 * n, Congestion: cc, MaxSegs: testSegs}, pool)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -57,7 +57,7 @@ func (b *benchFlight) write() {
 		panic("no frame")
 	}
 	b.pool.Commit(f)
-	b.c.Queue(f, Headroom, b.c.MSS())
+	b.c.Queue(f, payloadAt, b.c.MSS())
 }
 
 // transmit lets everything go that may; with keep the kernel completes none of it.
@@ -79,8 +79,7 @@ func (b *benchFlight) transmit(keep bool) (n int) {
 }
 
 func (b *benchFlight) complete(tx Tx) {
-	b.pool.Complete(tx.Addr)
-	b.c.Completed(b.now, tx.Ref)
+	completeAll(b.pool, b.c, b.now, &tx)
 }
 
 func (b *benchFlight) ack(n int, blocks ...[2]int) {

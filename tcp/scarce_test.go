@@ -18,6 +18,7 @@ func (h *harness) pathMTU(mtu int) {
 // A copy is kept while it is in flight and no longer: copies behind a hole must not
 // use up the frames that the hole needs.
 func TestCopiesAreKeptInFlightOnly(t *testing.T) {
+	linearOnly(t)
 	h := established(t, nil)
 	h.write(3 * mss)
 	free := h.pool.Free()
@@ -42,6 +43,7 @@ func TestCopiesAreKeptInFlightOnly(t *testing.T) {
 
 // Copies leave frames for ACKs: a peer that gets none would go on for ever.
 func TestCopiesLeaveFramesForControl(t *testing.T) {
+	linearOnly(t)
 	h := established(t, nil)
 	h.write(3 * mss)
 	h.out = nil
@@ -64,14 +66,15 @@ func TestCopiesLeaveFramesForControl(t *testing.T) {
 
 // Queue leaves slots for cuts, and the last one is for the first segment.
 func TestSlotsForCutsAreKept(t *testing.T) {
+	linearOnly(t)
 	h := established(t, func(c *Config, _ *harness) { c.SendSlots = 12 })
 	n := 0
 	for ; h.c.Room() > 0; n++ {
-		h.writeFrame(Headroom, mss)
+		h.writeFrame(payloadAt, mss)
 	}
 	f, _ := h.pool.Lend()
 	h.pool.Commit(f)
-	if n != 12-cutReserve || h.c.Queue(f, Headroom, mss) {
+	if n != 12-cutReserve || h.c.Queue(f, payloadAt, mss) {
 		t.Fatalf("%d commits had room, or there was room for one more", n)
 	}
 	h.pool.Drop(f)
@@ -134,9 +137,10 @@ func TestRenegingIsNoRoundTrip(t *testing.T) {
 
 // While the kernel holds the first segment, cuts of the others leave a slot for its own.
 func TestSlotForTheHeadIsKept(t *testing.T) {
+	linearOnly(t)
 	h := established(t, func(c *Config, h *harness) { c.SendSlots, h.hold = 14, true })
 	for h.c.Room() > 0 {
-		h.writeFrame(Headroom, mss)
+		h.writeFrame(payloadAt, mss)
 	}
 	h.transmit()
 	h.out = nil

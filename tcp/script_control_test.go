@@ -128,6 +128,7 @@ func TestScriptRefused(t *testing.T) {
 
 // Every script of these is wrong in one place, which the error names.
 func TestScriptFails(t *testing.T) {
+	linearOnly(t)
 	for name, c := range map[string]struct {
 		text string
 		want []string
@@ -212,6 +213,7 @@ func TestScriptSpans(t *testing.T) {
 // What the runner watches over whatever a script says: bytes, books and the kernel's
 // packets. A script that is right fails when one of them is broken.
 func TestScriptWatches(t *testing.T) {
+	linearOnly(t)
 	text := "open 10ms\n0 hold all\nwrite 2000\n> P. 1:2001(2*1000) ack 1\n5ms complete 1:1001\n10ms < . 1:1(0) ack 1001\n= frame 1 released"
 	if err := played(t, text); err != nil {
 		t.Fatal(err)
@@ -226,7 +228,7 @@ func TestScriptWatches(t *testing.T) {
 		"a frame is nobody's":         {breakIt: func(s *stage) { s.book.frames[0].released = true }, want: "released and is nobody's"},
 		"the pool counts differently": {breakIt: func(s *stage) { s.book.frames[1].out = 2 }, want: "frame 2: the kernel holds it 2 times, the pool says 1"},
 		"a frame is kept":             {breakIt: func(s *stage) { s.book.frames[1].to, s.book.frames[1].out = 1, 0; s.pool.Complete(s.held[0].tx.Addr) }, want: "frame 2 is ACKed and completed, and was not released"},
-		"a packet is written to":      {breakIt: func(s *stage) { s.pool.Bytes(s.held[0].tx.Frame)[Headroom]++ }, want: "was written to while the kernel held it"},
+		"a packet is written to":      {breakIt: func(s *stage) { s.pool.Bytes(s.held[0].tx.Frame)[payloadAt]++ }, want: "was written to while the kernel held it"},
 		"a frame is lost":             {breakIt: func(s *stage) { s.pool.Alloc() }, want: "1 of 512 frames did not come back"},
 		"a panic": {breakIt: func(s *stage) {
 			s.pool.Complete(s.held[0].tx.Addr)
@@ -260,7 +262,7 @@ func TestScriptSeesWrongBytes(t *testing.T) {
 		t.Fatal(err)
 	}
 	sc.steps[1].act = broken(sc.steps[1].act, func(s *stage) {
-		s.pool.Bytes(s.book.frames[0].frame)[Headroom+500] ^= 1
+		s.pool.Bytes(s.book.frames[0].frame)[payloadAt+500] ^= 1
 		s.cfg.Resum = true
 		s.c.cfg.Resum = true
 	})

@@ -43,6 +43,14 @@ func (b *frameBook) at(f umem.Frame) int {
 	return 0
 }
 
+// each calls f for every frame of a packet.
+func (b *frameBook) each(tx *Tx, f func(umem.Frame)) {
+	f(tx.Frame)
+	for _, p := range tx.Rest[:tx.Parts] {
+		f(p.Frame)
+	}
+}
+
 func (b *frameBook) submitted(f umem.Frame) {
 	if k := b.at(f); k > 0 {
 		b.frames[k-1].out++

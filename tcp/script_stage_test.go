@@ -82,7 +82,7 @@ const (
 )
 
 func newStage() *stage {
-	s := &stage{frames: 512, cfg: Config{Flow: stageFlow, MTU: 1500, ISS: stageISS, SendSlots: 256, Congestion: Reno, NoPacing: true}}
+	s := &stage{frames: 512, cfg: Config{Flow: stageFlow, MTU: 1500, ISS: stageISS, SendSlots: 256, Congestion: Reno, NoPacing: true, MaxSegs: testSegs}}
 	s.cfg.TSOffset = stageTime
 	s.cfg.TSOffset -= uint32(curtain / Millisecond)
 	s.peer = notation{flags: wire.FlagSYN | wire.FlagACK, ack: 1, win: 65535}
@@ -197,7 +197,7 @@ func (s *stage) transmit() error {
 
 // take reads a packet as a receiver would.
 func (s *stage) take(tx Tx) error {
-	pkt := s.pool.Region().Memory()[tx.Addr : tx.Addr+uint64(tx.Len)]
+	pkt := packet(s.pool.Region(), &tx)
 	var seg wire.Segment
 	if err := wire.Parse(pkt, true, &seg); err != nil {
 		return fmt.Errorf("an emitted packet does not parse: %w", err)
@@ -208,7 +208,7 @@ func (s *stage) take(tx Tx) error {
 	if err := s.checkPayload(e.what.from, seg.Payload); err != nil {
 		return err
 	}
-	s.book.submitted(tx.Frame)
+	s.book.each(&tx, s.book.submitted)
 	for _, h := range s.holding {
 		if e.what.from < h.to && h.from < e.what.to || h == everything {
 			s.held = append(s.held, heldPacket{tx, bytes.Clone(pkt)})
@@ -236,18 +236,17 @@ func (s *stage) checkPayload(from int, payload []byte) error {
 func (s *stage) completeHeld(k int) error {
 	h := s.held[k]
 	s.held = append(s.held[:k:k], s.held[k+1:]...)
-	if !bytes.Equal(h.bytes, s.pool.Region().Memory()[h.tx.Addr:h.tx.Addr+uint64(h.tx.Len)]) {
+	if !bytes.Equal(h.bytes, packet(s.pool.Region(), &h.tx)) {
 		return fmt.Errorf("frame %d of the region was written to while the kernel held it", h.tx.Frame)
 	}
 	return s.complete(h.tx)
 }
 
 func (s *stage) complete(tx Tx) error {
-	if _, fault := s.pool.Complete(tx.Addr); fault != umem.FaultNone {
+	if fault := completeAll(s.pool, s.c, s.now, &tx); fault != umem.FaultNone {
 		return fmt.Errorf("completion of %d: fault %d", tx.Addr, fault)
 	}
-	s.book.completed(tx.Frame)
-	s.c.Completed(s.now, tx.Ref)
+	s.book.each(&tx, s.book.completed)
 	return nil
 }
 
@@ -291,9 +290,9 @@ func (s *stage) write(n, size, off int) error {
 		if !ok {
 			return fmt.Errorf("no frame to lend")
 		}
-		s.book.fill(s.pool.Region().WriterBytes(f)[Headroom+off : Headroom+off+k])
+		s.book.fill(s.pool.Region().WriterBytes(f)[payloadAt+off : payloadAt+off+k])
 		s.pool.Commit(f)
-		if !s.c.Queue(f, Headroom+off, k) {
+		if !s.c.Queue(f, payloadAt+off, k) {
 			s.pool.Drop(f)
 			return fmt.Errorf("refused in %v", s.c.State())
 		}

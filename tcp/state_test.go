@@ -155,7 +155,7 @@ var stateEvents = []struct {
 	{"write", func(h *harness) {
 		f, _ := h.pool.Lend()
 		h.pool.Commit(f)
-		if !h.c.Queue(f, Headroom, 10) {
+		if !h.c.Queue(f, payloadAt, 10) {
 			h.pool.Drop(f)
 		}
 		h.transmit()

@@ -241,19 +241,30 @@ func (c *Conn) emitSlot(now Time, i int32, tx *Tx) bool {
 	if s.has(slotFIN) {
 		flags |= wire.FlagFIN
 	}
-	buf := c.pool.Bytes(frame)
 	if !s.has(slotSummed) || c.cfg.Resum {
-		s.sum = wire.Sum(buf[off:off+int(s.length)], 0)
+		s.sum = c.payloadSum(s, frame, off)
 		s.flags |= slotSummed
 	}
 	ecn, told := c.mark(s)
 	c.put(tx, frame, off, int(s.length), &wire.Header{Seq: uint32(s.seq), Flags: flags | told, ECN: ecn, Options: c.options(now)}, s.sum)
 	tx.Ref, tx.Again, tx.Source = c.q.ref(i), s.xmits > 0, umem.NoFrame
-	if s.nspans > 0 {
+	switch {
+	case s.nspans > 0 && c.scattered():
+		c.scatter(s, tx)
+	case s.nspans > 0:
 		tx.Source = s.spans[0].frame
 	}
+	s.out += uint16(1 + tx.Parts)
 	c.noteSent(now, i)
 	return true
+}
+
+// payloadSum is the sum of what slot s sends: in one piece at off of frame, or where its writer put it.
+func (c *Conn) payloadSum(s *slot, frame umem.Frame, off int) uint32 {
+	if c.scattered() {
+		return c.spansSum(s)
+	}
+	return wire.Sum(c.pool.Bytes(frame)[off:off+int(s.length)], 0)
 }
 
 // noteSent does the books of a slot just transmitted.
@@ -262,7 +273,6 @@ func (c *Conn) noteSent(now Time, i int32) {
 	c.leaveFlight(i)
 	flight := c.inFlight()
 	c.rate.stamp(now, &s.rate, flight+s.seqLen(), flight == 0)
-	s.out++
 	if c.q.fresh == i {
 		c.q.fresh = s.next
 	}
@@ -294,6 +304,8 @@ const controlFrames = 4
 // headers before it; everything else is copied once, into a frame of the reserve.
 func (c *Conn) packetFrame(s *slot) (umem.Frame, int, bool) {
 	switch {
+	case s.nspans > 0 && c.scattered():
+		return c.headerPiece()
 	case s.tail != umem.NoFrame:
 		return s.tail, Headroom, true
 	case s.nspans == 1 && s.spans[0].off == Headroom:

@@ -56,6 +56,9 @@ type Pool struct {
 	acked   []Frame // events: see Acked
 	done    []Frame // events: see Done
 
+	carving Frame // what Carve cuts pieces from; NoFrame = nothing is begun
+	carved  int   // bytes of it that are given out
+
 	early      int // frames lent to a writer while held (wrong release modes only)
 	earlyEver  uint64
 	quarantine int
@@ -72,7 +75,7 @@ func NewPool(r *Region, first Frame, n, reserve int) (*Pool, error) {
 			ErrTooSmall, n, reserve, uint64(reserve)+2)
 	}
 	p := &Pool{
-		region: r, first: first, reserve: reserve,
+		region: r, first: first, reserve: reserve, carving: NoFrame,
 		holds: make([]hold, n),
 		free:  make([]Frame, n),
 		acked: make([]Frame, 0, n),
@@ -259,6 +262,9 @@ func (p *Pool) settle(f Frame, h *hold) {
 		h.lent = byWriter
 		p.done = append(p.done, f)
 	default:
+		if f == p.carving {
+			p.carving = NoFrame
+		}
 		p.free = append(p.free, f)
 	}
 }

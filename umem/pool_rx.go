@@ -58,6 +58,7 @@ func (p *Pool) Recycle(f Frame) {
 // counted as quarantined, until a late completion or Reregistered. It returns
 // the number of descriptors concerned.
 func (p *Pool) Quarantine() (descriptors int) {
+	p.carving = NoFrame
 	for i := range p.holds {
 		h := &p.holds[i]
 		if h.kernel == 0 {

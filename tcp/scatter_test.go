@@ -1,0 +1,160 @@
+package tcp
+
+import (
+	"math/rand/v2"
+	"testing"
+
+	"github.com/xsend/xsend/internal/wire"
+	"github.com/xsend/xsend/umem"
+)
+
+// scattered is a connection whose packets have several descriptors, and whose path carries
+// packets larger than a frame.
+func scattered(t *testing.T, mtu int) *harness {
+	t.Helper()
+	return established(t, func(c *Config, h *harness) {
+		c.MaxSegs, c.MTU, c.InitialCwnd = 18, mtu, 64
+		h.opts.MSS = uint16(mtu - 40)
+	})
+}
+
+// commit writes n bytes from off of a frame on.
+func (h *harness) commit(off, n int) umem.Frame {
+	h.t.Helper()
+	f := h.writeFrame(off, n)
+	return f
+}
+
+// A segment lies over several frames, and each is held until its last byte is ACKed and every
+// descriptor of it completed.
+func TestScatterOneSegmentOverFrames(t *testing.T) {
+	h := scattered(t, 6000)
+	h.hold = true
+	mss := h.c.MSS()
+	var f [3]umem.Frame
+	for k := range f {
+		f[k] = h.commit(0, 2048)
+	}
+	h.transmit()
+	s := h.want(1, mss, wire.FlagACK)
+	if s.tx.Parts != 3 || s.tx.Rest[0].Frame != f[0] || s.tx.Rest[2].Frame != f[2] || int(s.tx.Rest[2].Len) != mss-4096 {
+		t.Fatalf("%+v", s.tx)
+	}
+	s = h.want(1+mss, 3*2048-mss, wire.FlagACK)
+	if s.tx.Parts != 1 || s.tx.Rest[0].Frame != f[2] || h.pool.InKernel(f[2]) != 2 || h.pool.InTCP(f[2]) != 2 || h.pool.InKernel(f[0]) != 1 {
+		t.Fatalf("%+v, kernel %d, tcp %d", s.tx, h.pool.InKernel(f[2]), h.pool.InTCP(f[2]))
+	}
+	h.ack(mss)
+	if h.pool.InTCP(f[0]) != 0 || h.pool.InTCP(f[2]) != 1 || h.done[f[0]] {
+		t.Fatal("frames of an ACKed segment that the kernel holds")
+	}
+	h.complete()
+	if !h.done[f[0]] || !h.done[f[1]] || h.done[f[2]] {
+		t.Fatalf("back: %v", h.done)
+	}
+	h.ack(3 * 2048)
+	if !h.done[f[2]] {
+		t.Fatal("not back")
+	}
+}
+
+// A frame carries several segments; a retransmission has headers of its own and touches
+// nothing that the kernel may be reading.
+func TestScatterSegmentsOfOneFrame(t *testing.T) {
+	h := scattered(t, 576)
+	mss := h.c.MSS()
+	f := h.commit(0, 2048)
+	h.transmit()
+	var header [4]uint64
+	for k := range header {
+		n := min(mss, 2048-k*mss)
+		s := h.want(1+k*mss, n, wire.FlagACK)
+		header[k] = s.tx.Addr
+		if p := s.tx.Rest[0]; s.tx.Parts != 1 || p.Frame != f || int(p.Addr-h.region.Addr(f)) != k*mss || k > 0 && header[k] == header[k-1] {
+			t.Fatalf("%+v", s.tx)
+		}
+	}
+	h.advance(Millisecond)
+	h.ack(0, [2]int{mss, 2048})
+	again := h.want(1, mss, wire.FlagACK)
+	if again.tx.Rest[0].Addr != h.region.Addr(f) || h.c.Stats().Splits != 0 {
+		t.Fatalf("%+v", again.tx)
+	}
+	h.ack(2048)
+	if !h.done[f] {
+		t.Fatal("not back")
+	}
+	if c, err := h.pool.Audit(); err != nil || c.Free != c.Total {
+		t.Fatalf("%+v, %v", c, err)
+	}
+}
+
+// Small commits fill up a segment that was not sent yet, as far as a packet has descriptors; what was sent
+// is left alone.
+func TestScatterJoins(t *testing.T) {
+	h := scattered(t, 1500)
+	for range 6 {
+		h.commit(7, 101)
+	}
+	h.transmit()
+	h.want(1, 404, wire.FlagACK)
+	h.want(405, 202, wire.FlagACK)
+	h.commit(0, 10)
+	h.transmit()
+	h.want(607, 10, wire.FlagACK)
+	h.ack(616)
+}
+
+// The sum of ranges of any lengths from anywhere in their frames is that of the bytes in one piece
+// (https://www.rfc-editor.org/rfc/rfc1071#section-2, B); the cuts are random.
+func TestScatterSum(t *testing.T) {
+	h := scattered(t, 1500)
+	r := rand.New(rand.NewPCG(1, 2))
+	for range 20_000 {
+		var s slot
+		var flat []byte
+		for s.nspans = 0; int(s.nspans) < 1+r.IntN(maxSpans); s.nspans++ {
+			n := 1 + r.IntN(600)
+			p := span{frame: umem.Frame(r.IntN(16)), off: uint32(r.IntN(1024)), length: uint32(n)}
+			b := h.pool.Bytes(p.frame)[p.off : p.off+p.length]
+			b[r.IntN(n)] = byte(r.Uint32())
+			s.spans[s.nspans] = p
+			s.length += p.length
+		}
+		for _, p := range s.spans[:s.nspans] { // ranges may overlap: read them when all are written
+			flat = append(flat, h.pool.Bytes(p.frame)[p.off:p.off+p.length]...)
+		}
+		if got, want := wire.Fold(h.c.spansSum(&s)), wire.Fold(wire.Sum(flat, 0)); got != want {
+			t.Fatalf("%d ranges: %#x, flat %#x", s.nspans, got, want)
+		}
+	}
+}
+
+// Without a frame for headers nothing goes, and it goes when there is one.
+func TestScatterWithoutAFrame(t *testing.T) {
+	h := scattered(t, 1500)
+	h.commit(0, 500)
+	hoard := h.starve(controlFrames)
+	h.transmit()
+	h.wantNothing()
+	for _, f := range hoard {
+		h.pool.Return(f)
+	}
+	h.advance(Millisecond)
+	h.want(1, 500, wire.FlagACK)
+	h.ack(500)
+}
+
+// Packets that could not carry a full segment are refused.
+func TestScatterRefused(t *testing.T) {
+	h := newHarness(t, nil)
+	for _, c := range []struct {
+		mtu, segs int
+		ok        bool
+	}{{9000, 18, false}, {6000, 18, true}, {3000, 1, false}, {3000, 2, false}, {3000, 4, true}, {1500, 2, true}} {
+		_, err := New(Config{Flow: testFlow, MTU: c.mtu, MaxSegs: c.segs}, h.pool)
+		if (err == nil) != c.ok {
+			t.Errorf("MTU %d, %d descriptors: %v", c.mtu, c.segs, err)
+		}
+	}
+}
