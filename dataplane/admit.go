@@ -60,7 +60,7 @@ func (p *Poller) commit(now tcp.Time, l *lane, c *commit) {
 	switch {
 	case s.closing || s.bits&isEnded != 0:
 		p.giveUp(now, c.frame)
-	case s.parked == umem.NoFrame && s.conn.Queue(c.frame, tcp.Headroom, int(c.length)):
+	case s.parked == umem.NoFrame && s.conn.Queue(c.frame, p.payloadAt, int(c.length)):
 		p.ready.add(s)
 	default:
 		p.park(s, c.frame)
@@ -90,7 +90,7 @@ func (p *Poller) park(s *Stream, f umem.Frame) {
 func (p *Poller) unpark(now tcp.Time, s *Stream) {
 	for s.parked != umem.NoFrame {
 		r := &p.records[p.pool.Index(s.parked)]
-		if !s.conn.Queue(s.parked, tcp.Headroom, int(r.length)) {
+		if !s.conn.Queue(s.parked, p.payloadAt, int(r.length)) {
 			return
 		}
 		s.parked, r.next = r.next, umem.NoFrame

@@ -37,7 +37,7 @@ func TestAuditFindsBrokenBooks(t *testing.T) {
 		want string
 	}{
 		"sound":                               {func(*rig, *Stream) {}, ""},
-		"a descriptor unknown to the ledger":  {func(g *rig, s *Stream) { g.p.flights.push(g.pool.Len()-1, s, tcp.Ref{}) }, "1 descriptors out by our list, 0 by the ledger"},
+		"a descriptor unknown to the ledger":  {func(g *rig, s *Stream) { g.p.flights.push(g.pool.Len()-1, 0, s, tcp.Ref{}) }, "1 descriptors out by our list, 0 by the ledger"},
 		"descriptors miscounted":              {func(g *rig, _ *Stream) { g.p.flights.out++ }, "2 descriptors out, counted 3"},
 		"commits miscounted":                  {func(_ *rig, s *Stream) { s.committed++ }, "2 commits without a release, counted 3"},
 		"a connection without a frame":        {func(g *rig, s *Stream) { dropLive(g, s) }, "port 4001: tcp: audit"},
@@ -71,7 +71,7 @@ func dropLive(g *rig, s *Stream) {
 // popFirst forgets a descriptor, but not that it is out.
 func popFirst(g *rig) {
 	for i := range g.p.flights.head {
-		if _, _, ok := g.p.flights.pop(i); ok {
+		if _, _, ok := g.p.flights.pop(i, 0); ok {
 			g.p.flights.out++
 			return
 		}

@@ -14,10 +14,18 @@ const (
 // fairShare is the most that one of n streams may have of total frames.
 func fairShare(total, n int) int { return 4 * total / (4*max(n, 1) + 1) }
 
+// perFrame is the payload bytes that a writer of s finds room for in a frame.
+func (p *Poller) perFrame(s *Stream) int {
+	if p.perPacket > 1 {
+		return p.pool.Region().ChunkSize()
+	}
+	return s.mssNow
+}
+
 // rebudget adapts the budget of s to what it needs. It grows at once and shrinks only
 // by a quarter or more, so that frames do not wander to and fro.
 func (p *Poller) rebudget(s *Stream) {
-	need := budgetBatch + s.conn.Memory()/s.mssNow
+	need := budgetBatch + s.conn.Memory()/p.perFrame(s)
 	b := min(need, p.share)
 	if s.closing && s.committed == 0 || s.bits&isEnded != 0 {
 		b = 0

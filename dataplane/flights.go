@@ -11,6 +11,7 @@ const none = int32(-1)
 // concerns.
 type flight struct {
 	stream *Stream
+	addr   uint64
 	ref    tcp.Ref
 	next   int32 // the descriptor of the same frame that was submitted next
 }
@@ -41,11 +42,11 @@ func (f *flights) init(descriptors, frames int) {
 func (f *flights) room() int { return len(f.slots) - f.out }
 
 // push notes that a descriptor of the frame went out; the caller asked room first.
-func (f *flights) push(frame int, s *Stream, ref tcp.Ref) {
+func (f *flights) push(frame int, addr uint64, s *Stream, ref tcp.Ref) {
 	i := f.free
 	slot := &f.slots[i]
 	f.free = slot.next
-	*slot = flight{stream: s, ref: ref, next: none}
+	*slot = flight{stream: s, addr: addr, ref: ref, next: none}
 	if f.head[frame] == none {
 		f.head[frame] = i
 	} else {
@@ -56,15 +57,29 @@ func (f *flights) push(frame int, s *Stream, ref tcp.Ref) {
 	s.out++
 }
 
-// pop takes the oldest descriptor of the frame that is out.
-func (f *flights) pop(frame int) (*Stream, tcp.Ref, bool) {
-	i := f.head[frame]
+// pop takes the descriptor of the frame that is out with that address, or, as some kernels give addresses back
+// in the order of submission whatever is complete, the oldest of the frame.
+func (f *flights) pop(frame int, addr uint64) (*Stream, tcp.Ref, bool) {
+	before, i := none, f.head[frame]
+	for ; i != none && f.slots[i].addr != addr; i = f.slots[i].next {
+		before = i
+	}
+	if i == none {
+		before, i = none, f.head[frame]
+	}
 	if i == none {
 		return nil, tcp.Ref{}, false
 	}
 	slot := &f.slots[i]
+	if before == none {
+		f.head[frame] = slot.next
+	} else {
+		f.slots[before].next = slot.next
+	}
+	if f.tail[frame] == i {
+		f.tail[frame] = before
+	}
 	s, ref := slot.stream, slot.ref
-	f.head[frame] = slot.next
 	*slot = flight{next: f.free}
 	f.free = i
 	f.out--

@@ -16,8 +16,9 @@ func (p *Poller) Open(now tcp.Time, w *Writer, cfg tcp.Config) (*Stream, error) 
 		return nil, fmt.Errorf("open %v: %w", cfg.Flow.RemoteAddr(), err)
 	}
 	if cfg.SendSlots == 0 {
-		cfg.SendSlots = max(64, min(16384, p.lendable+16))
+		cfg.SendSlots = max(64, min(16384, p.perPacket*p.lendable+16))
 	}
+	cfg.MaxSegs = p.caps.MaxSegs
 	conn, err := tcp.New(cfg, p.pool)
 	if err != nil {
 		return nil, fmt.Errorf("open %v: %w", cfg.Flow.RemoteAddr(), err)

@@ -63,30 +63,36 @@ func TestDeadlines(t *testing.T) {
 	}
 }
 
-// TestFlights: completions of one frame come back in the order of submission, and
-// those of another do not disturb them.
+// TestFlights: a completion of a frame is that of the descriptor with its address, else of the oldest; those of
+// another frame do not disturb them.
 func TestFlights(t *testing.T) {
 	rng := rand.New(rand.NewPCG(4, 4))
 	var f flights
 	f.init(16, 8)
+	type out struct {
+		s    *Stream
+		addr uint64
+	}
 	streams := []*Stream{{}, {}, {}}
-	model := make([][]*Stream, 8)
+	model := make([][]out, 8)
 	n := 0
 	for range 20000 {
 		frame := rng.IntN(8)
 		if rng.IntN(2) == 0 && f.room() > 0 {
-			s := streams[rng.IntN(3)]
-			f.push(frame, s, tcp.Ref{})
-			model[frame] = append(model[frame], s)
+			o := out{streams[rng.IntN(3)], rng.Uint64N(4)}
+			f.push(frame, o.addr, o.s, tcp.Ref{})
+			model[frame] = append(model[frame], o)
 			n++
 			continue
 		}
-		s, _, ok := f.pop(frame)
-		if ok != (len(model[frame]) > 0) || ok && s != model[frame][0] {
-			t.Fatalf("frame %d: %p, %v; want %v", frame, s, ok, model[frame])
+		addr := rng.Uint64N(5)
+		at := max(0, slices.IndexFunc(model[frame], func(o out) bool { return o.addr == addr }))
+		s, _, ok := f.pop(frame, addr)
+		if ok != (len(model[frame]) > 0) || ok && s != model[frame][at].s {
+			t.Fatalf("frame %d, address %d: %p, %v; want number %d of %v", frame, addr, s, ok, at, model[frame])
 		}
 		if ok {
-			model[frame] = model[frame][1:]
+			model[frame] = slices.Delete(model[frame], at, at+1)
 			n--
 		}
 		if f.out != n || f.room() != 16-n || streams[0].out+streams[1].out+streams[2].out != n {

@@ -63,6 +63,9 @@ type Poller struct {
 	lanes      []*lane
 	firstLane  int
 
+	perPacket int // most descriptors of a packet
+	payloadAt int // where payload begins in a frame
+
 	maxStreams int
 	lendable   int // frames for all writers together
 	share      int // the most that one stream may have
@@ -96,7 +99,7 @@ type Poller struct {
 	addrs [reapBatch]uint64
 	rx    [rxBatch]umem.Desc
 	txs   [txQuota]tcp.Tx
-	descs [txBatch]umem.Desc
+	descs []umem.Desc // a batch
 
 	counters Counters
 	shown    struct {
@@ -119,8 +122,10 @@ func New(cfg Config) (*Poller, error) {
 		reopen: cfg.Reopen, maxStreams: cfg.MaxStreams, rxFrames: cfg.RxFrames, stall: cfg.Stall,
 		records: make([]record, cfg.Pool.Len()), flows: map[wire.Flow]*Stream{},
 		changed:   make([]*Stream, 0, cfg.MaxStreams),
-		submitted: make([]umem.Frame, 0, txBatch),
+		perPacket: 1 + tcp.MaxParts(caps.MaxSegs), payloadAt: tcp.PayloadOffset(caps.MaxSegs),
 	}
+	p.descs = make([]umem.Desc, min(txBatch*p.perPacket, caps.TxRing))
+	p.submitted = make([]umem.Frame, 0, len(p.descs))
 	// The kernel takes no descriptor off the TX ring before it has a place in the
 	// completion ring for it.
 	p.flights.init(caps.TxRing+caps.Completion, cfg.Pool.Len())

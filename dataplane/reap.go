@@ -13,7 +13,7 @@ func (p *Poller) reap(now tcp.Time) int {
 		f, fault := p.pool.Complete(addr)
 		switch fault {
 		case umem.FaultNone:
-			p.completed(now, f)
+			p.completed(now, f, addr)
 		case umem.FaultRange:
 			p.counters.OutOfRange++
 		default:
@@ -25,10 +25,10 @@ func (p *Poller) reap(now tcp.Time) int {
 }
 
 // completed tells the connection whose descriptor it was.
-func (p *Poller) completed(now tcp.Time, f umem.Frame) {
+func (p *Poller) completed(now tcp.Time, f umem.Frame, addr uint64) {
 	p.counters.Completed++
 	i := p.pool.Index(f)
-	s, ref, ok := p.flights.pop(i)
+	s, ref, ok := p.flights.pop(i, addr)
 	if !ok {
 		return
 	}

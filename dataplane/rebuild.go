@@ -92,7 +92,7 @@ func (p *Poller) install(now tcp.Time, port Port) {
 // ground ends every descriptor that was out: the kernel will not complete it.
 func (p *Poller) ground(now tcp.Time) {
 	for i := range p.flights.head {
-		for s, ref, ok := p.flights.pop(i); ok; s, ref, ok = p.flights.pop(i) {
+		for s, ref, ok := p.flights.pop(i, 0); ok; s, ref, ok = p.flights.pop(i, 0) {
 			s.conn.Completed(now, ref)
 			p.counters.Quarantined++
 		}

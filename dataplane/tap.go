@@ -46,15 +46,22 @@ func NewTap(packets, size int) *Tap {
 	return t
 }
 
-// put is the poller's: it copies a packet; false where there is no room.
-func (t *Tap) put(now tcp.Time, sent bool, packet []byte) bool {
-	if t.empty.Peek(1) == 0 || len(packet) > t.size {
+// put is the poller's: it copies a packet, which lies in parts; false where there is no room.
+func (t *Tap) put(now tcp.Time, sent bool, parts ...[]byte) bool {
+	n := 0
+	for _, p := range parts {
+		n += len(p)
+	}
+	if t.empty.Peek(1) == 0 || n > t.size {
 		return false
 	}
 	i := t.empty.Take()
 	t.empty.Release()
-	t.slots[i] = tapSlot{at: now, length: len(packet), out: sent}
-	copy(t.copies[int(i)*t.size:], packet)
+	t.slots[i] = tapSlot{at: now, length: n, out: sent}
+	to := t.copies[int(i)*t.size:]
+	for _, p := range parts {
+		to = to[copy(to, p):]
+	}
 	t.full.Put(i)
 	t.full.Submit()
 	return true

@@ -12,13 +12,13 @@ const downPause = 10 * tcp.Millisecond
 // transmit lets the ready streams send in turn, a quota each, until the TX ring or
 // the batch is full, and rings the doorbell once.
 func (p *Poller) transmit(now tcp.Time) int {
-	room := min(p.port.TxRoom(txBatch), p.flights.room())
+	room := min(p.port.TxRoom(len(p.descs)), p.flights.room())
 	n := 0
-	for n < room && p.ready.len() > 0 {
+	for room-n >= p.perPacket && p.ready.len() > 0 {
 		s := p.ready.pop()
-		ask := min(txQuota, room-n)
-		k := p.send(now, s, ask, n)
-		n += k
+		ask := min(txQuota, (room-n)/p.perPacket)
+		k, descs := p.send(now, s, ask, n)
+		n += descs
 		if k == ask {
 			p.ready.add(s)
 		}
@@ -35,16 +35,20 @@ func (p *Poller) transmit(now tcp.Time) int {
 }
 
 // send takes at most ask packets from a stream; their descriptors go to p.descs from at on.
-func (p *Poller) send(now tcp.Time, s *Stream, ask, at int) int {
+func (p *Poller) send(now tcp.Time, s *Stream, ask, at int) (packets, descs int) {
 	p.unpark(now, s)
 	k := s.conn.Transmit(now, p.txs[:ask])
 	for i := range p.txs[:k] {
 		tx := &p.txs[i]
-		p.flights.push(p.pool.Index(tx.Frame), s, tx.Ref)
+		p.flights.push(p.pool.Index(tx.Frame), tx.Addr, s, tx.Ref)
 		if tx.Source != umem.NoFrame {
 			p.noteSubmitted(now, tx)
 		}
-		p.descs[at+i] = umem.Desc{Addr: tx.Addr, Len: tx.Len}
+		p.descs[at+descs] = umem.Desc{Addr: tx.Addr, Len: tx.Len}
+		descs++
+		if tx.Parts > 0 {
+			descs += p.sendParts(now, s, tx, at+descs)
+		}
 		if p.tap != nil {
 			p.tapOut(now, tx)
 		}
@@ -52,12 +56,34 @@ func (p *Poller) send(now tcp.Time, s *Stream, ask, at int) int {
 	p.deadlines.earlier(s)
 	p.observe(now, s)
 	p.rebudget(s)
-	return k
+	return k, descs
 }
 
-// noteSubmitted does the books of a commit whose bytes are in a packet.
+// packetContinues is XDP_PKT_CONTD: the next descriptor is of the same packet.
+const packetContinues = 1
+
+// sendParts makes the descriptors of a packet's payload, behind that of its headers at at-1.
+func (p *Poller) sendParts(now tcp.Time, s *Stream, tx *tcp.Tx, at int) int {
+	for k := range tx.Rest[:tx.Parts] {
+		r := &tx.Rest[k]
+		p.descs[at+k-1].Options |= packetContinues
+		p.descs[at+k] = umem.Desc{Addr: r.Addr, Len: r.Len}
+		p.flights.push(p.pool.Index(r.Frame), r.Addr, s, tx.Ref)
+		p.noteCommit(now, r.Frame, r.Len, tx.Again)
+	}
+	return tx.Parts
+}
+
+// noteSubmitted does the books of the commit whose bytes are in a packet of one descriptor.
 func (p *Poller) noteSubmitted(now tcp.Time, tx *tcp.Tx) {
-	r := &p.records[p.pool.Index(tx.Source)]
+	// Payload starts at Headroom in whatever frame it is sent from.
+	headers := tcp.Headroom - int(tx.Addr-p.addr(tx.Frame))
+	p.noteCommit(now, tx.Source, tx.Len-uint32(headers), tx.Again)
+}
+
+// noteCommit notes that n bytes of the commit in frame f are in a packet.
+func (p *Poller) noteCommit(now tcp.Time, f umem.Frame, n uint32, again bool) {
+	r := &p.records[p.pool.Index(f)]
 	if !r.live {
 		return
 	}
@@ -65,21 +91,28 @@ func (p *Poller) noteSubmitted(now tcp.Time, tx *tcp.Tx) {
 	if r.submitted == 0 {
 		r.submitted = now
 	}
-	if !tx.Again {
-		// In the linear layout payload starts at Headroom in whatever frame it is sent from.
-		headers := tcp.Headroom - int(tx.Addr-p.addr(tx.Frame))
-		r.sent += tx.Len - uint32(headers)
+	if !again {
+		r.sent += n
 	}
 	if p.mode == ReleaseSubmit {
-		p.submitted = append(p.submitted, tx.Source)
+		p.submitted = append(p.submitted, f)
 	}
 }
 
 func (p *Poller) tapOut(now tcp.Time, tx *tcp.Tx) {
-	off := tx.Addr - p.addr(tx.Frame)
-	if !p.tap.put(now, true, p.pool.Bytes(tx.Frame)[off:off+uint64(tx.Len)]) {
+	var parts [tcp.MaxDescs][]byte
+	parts[0] = p.view(tx.Addr, tx.Len)
+	for k, r := range tx.Rest[:tx.Parts] {
+		parts[1+k] = p.view(r.Addr, r.Len)
+	}
+	if !p.tap.put(now, true, parts[:1+tx.Parts]...) {
 		p.counters.TapLost++
 	}
+}
+
+// view is the bytes that a descriptor covers.
+func (p *Poller) view(addr uint64, n uint32) []byte {
+	return p.pool.Region().Memory()[addr : addr+uint64(n)]
 }
 
 // kick rings the doorbell: for what is new, while the kernel has not taken

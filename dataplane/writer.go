@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"sync/atomic"
 
-	"github.com/xsend/xsend/tcp"
 	"github.com/xsend/xsend/umem"
 )
 
@@ -41,8 +40,8 @@ type Writer struct {
 	wake    chan struct{}
 }
 
-// Buf is a reserved frame. Bytes is the writers' view of its payload, one full
-// segment long.
+// Buf is a reserved frame. Bytes is the writers' view of its payload: one full
+// segment, or the whole frame where packets have several descriptors.
 type Buf struct {
 	Frame umem.Frame
 	Bytes []byte
@@ -86,9 +85,12 @@ func (w *Writer) Reserve(s *Stream) (Buf, bool) {
 	w.reserved[w.poller.pool.Index(f)] = s
 	w.bufs++
 	s.held++
-	b := w.poller.pool.Region().WriterBytes(f)[tcp.Headroom:]
-	n := min(s.MSS(), len(b))
-	return Buf{Frame: f, Bytes: b[:n:n]}, true
+	b := w.poller.pool.Region().WriterBytes(f)[w.poller.payloadAt:]
+	if w.poller.perPacket == 1 {
+		n := min(s.MSS(), len(b))
+		b = b[:n:n]
+	}
+	return Buf{Frame: f, Bytes: b}, true
 }
 
 // frame takes a free frame: the one released last, or a new one from the poller, or
@@ -192,8 +194,8 @@ func (w *Writer) Payload(r *Release) []byte {
 	if r.Frame == umem.NoFrame {
 		return nil
 	}
-	n := int(r.End - r.Start)
-	return w.poller.pool.Region().WriterBytes(r.Frame)[tcp.Headroom : tcp.Headroom+n : tcp.Headroom+n]
+	at, n := w.poller.payloadAt, int(r.End-r.Start)
+	return w.poller.pool.Region().WriterBytes(r.Frame)[at : at+n : at+n]
 }
 
 // giveBack returns free frames that no budget of this writer's streams allows it to

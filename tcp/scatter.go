@@ -19,6 +19,9 @@ func PayloadOffset(maxSegs int) int {
 	return Headroom
 }
 
+// MaxDescs is the most descriptors that the engine makes of a packet: for headers, and for each range of payload.
+const MaxDescs = 1 + maxSpans
+
 func (c *Conn) scattered() bool { return c.cfg.MaxSegs > 1 }
 
 // MaxParts is the most ranges of payload in a packet of so many descriptors; 0 in the linear layout.
