@@ -332,7 +332,9 @@ func (w *chaos) kernel(n byte) {
 		w.port.finish(1 + int(w.byte())%len(held))
 	case n == 23 && len(held) > 1: // in another order
 		i, j := int(w.byte())%len(held), int(w.byte())%len(held)
-		held[i], held[j] = held[j], held[i]
+		if w.port.whole(i) && w.port.whole(j) {
+			held[i], held[j] = held[j], held[i]
+		}
 	case n == 24: // an address of nothing that is out
 		f := umem.Frame(int(w.byte()) % w.pool.Len())
 		addr := w.region.Addr(f) + uint64(w.byte())

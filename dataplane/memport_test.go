@@ -26,6 +26,7 @@ type memPort struct {
 	hold    bool                // descriptors are taken and neither read nor completed
 	noWire  bool                // completed and thrown away
 	held    []umem.Desc
+	packet  []byte // what of one was read
 	answer  func() Kick // what Kick says instead; KickDown and KickDead take nothing
 	kicks   int
 	waits   int
@@ -37,7 +38,7 @@ type memPort struct {
 
 func newMemPort(r *umem.Region, ring int) *memPort {
 	p := &memPort{region: r, wake: make(chan struct{}, 1)}
-	p.caps = Caps{Binding: "memory", MaxSegs: 1, TxRing: ring, RxRing: ring, FillRing: ring, Completion: ring}
+	p.caps = Caps{Binding: "memory", SG: testSegs > 1, MaxSegs: max(testSegs, 1), TxRing: ring, RxRing: ring, FillRing: ring, Completion: ring}
 	p.tx, p.ktx = umem.NewRing[umem.Desc](ring)
 	p.kcomp, p.comp = umem.NewRing[uint64](ring)
 	p.fill, p.kfill = umem.NewRing[uint64](ring)
@@ -105,14 +106,24 @@ func (p *memPort) Kick() Kick {
 func (p *memPort) finish(n int) {
 	batch := p.held[:n]
 	for _, d := range batch {
-		if p.wire != nil && !p.noWire {
-			p.wire(p.region.Memory()[d.Addr : d.Addr+uint64(d.Len)])
+		p.packet = append(p.packet, p.region.Memory()[d.Addr:d.Addr+uint64(d.Len)]...)
+		if d.Options&packetContinues != 0 {
+			continue
 		}
+		if p.wire != nil && !p.noWire {
+			p.wire(p.packet)
+		}
+		p.packet = p.packet[:0]
 	}
 	for _, d := range batch {
 		p.complete(d.Addr)
 	}
 	p.held = append(p.held[:0], p.held[n:]...)
+}
+
+// whole reports that descriptor i of those held is a packet of its own.
+func (p *memPort) whole(i int) bool {
+	return p.held[i].Options == 0 && (i == 0 && len(p.packet) == 0 || i > 0 && p.held[i-1].Options == 0)
 }
 
 // complete puts an address on the completion ring, whatever it is.
