@@ -16,6 +16,8 @@ type KernelConfig struct {
 	Ring   int // entries of each ring, a power of two; 0 = 256
 	Budget int // descriptors taken per kick; 0 = 32
 
+	Segments int // most descriptors of a packet; 0 = 1
+
 	Read       [2]tcp.Duration // least and most from kick to the NIC's read of a descriptor
 	Complete   [2]tcp.Duration // least and most from the read to its completion
 	AnyOrder   bool            // completions overtake each other
@@ -49,6 +51,7 @@ type KernelStats struct {
 	Kicks                             [6]uint64 // by answer
 
 	Invalid           uint64 // descriptors or fill addresses that no kernel would take
+	Refused           uint64 // packets that are not legal: completed and not sent
 	RewrittenInFlight uint64 // descriptors whose bytes changed between submission and the NIC's read
 	RewrittenHeld     uint64 // descriptors whose bytes changed between submission and completion
 }
@@ -75,6 +78,7 @@ type Kernel struct {
 	rx   ringPair[umem.Desc]
 
 	ringed   []*flight // on the TX ring, in order
+	taking   gathering // that is not whole yet
 	inNIC    []*flight // taken and not completed
 	spare    []*flight
 	held     []int32 // by frame: descriptors out
@@ -108,6 +112,7 @@ func (w *World) NewKernel(cfg KernelConfig, region *umem.Region, out *Link) *Ker
 		tx: newRing[umem.Desc](cfg.Ring), comp: newRing[uint64](cfg.Ring),
 		fill: newRing[uint64](cfg.Ring), rx: newRing[umem.Desc](cfg.Ring),
 		held: make([]int32, region.Frames()), filled: make([]bool, region.Frames())}
+	k.taking.legal = true
 	k.tx.cons.SetNeedWakeup(true)
 	return k
 }
@@ -125,7 +130,7 @@ func (k *Kernel) Out() int { return len(k.ringed) + len(k.inNIC) }
 // Caps implements dataplane.Port.
 func (k *Kernel) Caps() dataplane.Caps {
 	n := k.cfg.Ring
-	return dataplane.Caps{Binding: "simnet", ZeroCopy: k.cfg.Read[1] > 0, MaxSegs: 1, TxRing: n, RxRing: n, FillRing: n, Completion: n}
+	return dataplane.Caps{Binding: "simnet", ZeroCopy: k.cfg.Read[1] > 0, SG: k.cfg.Segments > 1, MaxSegs: max(k.cfg.Segments, 1), TxRing: n, RxRing: n, FillRing: n, Completion: n}
 }
 
 // TxRoom implements dataplane.Port.

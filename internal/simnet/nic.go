@@ -1,8 +1,6 @@
 package simnet
 
 import (
-	"bytes"
-
 	"github.com/xsend/xsend/dataplane"
 	"github.com/xsend/xsend/tcp"
 	"github.com/xsend/xsend/umem"
@@ -59,7 +57,7 @@ func (k *Kernel) down() bool {
 	return false
 }
 
-// next takes one descriptor off the TX ring. It reports that the packet was dropped.
+// next takes one descriptor off the TX ring, and with the last of a packet the packet. It reports that that was dropped.
 func (k *Kernel) next() (dropped bool) {
 	k.tx.cons.Peek(1)
 	d := k.tx.cons.Take()
@@ -68,40 +66,69 @@ func (k *Kernel) next() (dropped bool) {
 	k.ringed = k.ringed[1:]
 	k.inNIC = append(k.inNIC, f)
 	k.stats.Taken++
-	if d != f.desc || len(f.copy) == 0 { // not legal: it comes back, address verbatim
-		k.finish(f)
-		return false
+	k.taking.legal = k.taking.legal && d == f.desc && len(f.copy) > 0
+	k.taking.parts = append(k.taking.parts, f)
+	if d.Options&packetContinues != 0 {
+		return false // the rest is taken next, with another kick if the budget is used up
 	}
-	if chance(k.random, k.cfg.Dropped) {
+	p := k.taking
+	k.taking = gathering{legal: true}
+	switch {
+	case !p.legal || len(p.parts) > max(k.cfg.Segments, 1): // it comes back, addresses verbatim
+		k.stats.Refused++
+		k.finishAll(p)
+		return false
+	case chance(k.random, k.cfg.Dropped):
 		k.stats.Dropped++
-		k.finish(f)
+		k.finishAll(p)
 		return true
 	}
 	k.lastRead = max(k.lastRead, k.w.now+between(k.random, k.cfg.Read[0], k.cfg.Read[1]))
 	if k.lastRead == k.w.now {
-		k.read(f)
+		k.read(p)
 	} else {
-		k.w.At(k.lastRead, func() { k.read(f) })
+		k.w.At(k.lastRead, func() { k.read(p) })
 	}
 	return false
 }
 
+// packetContinues is XDP_PKT_CONTD: the next descriptor is of the same packet.
+const packetContinues = 1
+
+// gathering is the descriptors of one.
+type gathering struct {
+	parts []*flight
+	legal bool
+}
+
+func (k *Kernel) finishAll(p gathering) {
+	for _, f := range p.parts {
+		k.finish(f)
+	}
+}
+
 // read is the NIC's DMA: header and payload as they are now.
-func (k *Kernel) read(f *flight) {
-	if f.dead || k.dead() {
+func (k *Kernel) read(p gathering) {
+	if p.parts[0].dead || k.dead() {
 		return
 	}
-	k.w.note('r', f.desc.Addr)
-	if !k.same(f) {
-		k.stats.RewrittenInFlight++
+	var frame []byte
+	for _, f := range p.parts {
+		k.w.note('r', f.desc.Addr)
+		if !k.same(f) {
+			k.stats.RewrittenInFlight++
+		}
+		frame = append(frame, k.bytes(f.desc)...)
 	}
 	k.stats.Sent++
-	k.out.Send(bytes.Clone(k.bytes(f.desc)))
-	if chance(k.random, k.cfg.Never) {
-		k.stats.Forgotten++
-		return
+	k.out.Send(frame)
+	for _, f := range p.parts {
+		if chance(k.random, k.cfg.Never) {
+			k.stats.Forgotten++
+			continue
+		}
+		k.w.At(k.completion(), func() { k.finish(f) })
 	}
-	k.w.At(k.completion(), func() { k.finish(f) })
 }
 
 // completion is when a descriptor that was just read is completed.

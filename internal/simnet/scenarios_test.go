@@ -35,7 +35,11 @@ func byName(name string) *scenario {
 // trial is the scenario as the seed has it.
 func (s *scenario) trial(seed uint64) Trial {
 	all := tcp.Congestions()
-	return s.trialWith(seed, all[seed%uint64(len(all))])
+	t := s.trialWith(seed, all[seed%uint64(len(all))])
+	if seed/16%2 == 1 {
+		t.Kernel.Segments = 18
+	}
+	return t
 }
 
 // trialWith is the same with a congestion control of choice.

@@ -68,6 +68,7 @@ func (r *Run) Clean() error {
 	for _, k := range r.Kernels {
 		st := k.Stats()
 		refuse(st.Invalid, "descriptors that no kernel takes")
+		refuse(st.Refused, "packets that no NIC takes")
 		refuse(st.RewrittenInFlight, "descriptors rewritten between submission and the NIC's read")
 		refuse(st.RewrittenHeld, "descriptors rewritten between submission and completion")
 	}
