@@ -152,7 +152,9 @@ func TestMTUAboveTheChunk(t *testing.T) {
 	r := newRig(t, lab.Config{MTU: 9000})
 	path, _ := file(t, 1)
 	_, to := r.sink()
-	r.start(lab.Sender, nil, "send", to, path).want(2, "veth-a", "9000", "mtu")
+	r.start(lab.Sender, nil, "send", "--sg", "off", to, path).want(2, "veth-a", "9000", "--sg off")
+	r.start(lab.Sender, nil, "send", "--binding", "asavie", to, path).want(2, "veth-a", "9000", "mtu")
+	r.start(lab.Sender, nil, "send", "--binding", "asavie", "--sg", "on", to, path).want(2, "--sg on", "--binding native")
 	r.clean()
 }
 

@@ -102,6 +102,7 @@ func (f *sendFlags) dataplaneFlags(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	choice(cmd, &f.cfg.Binding, "binding", "", "code behind the AF_XDP socket", "native", "asavie")
 	choice(cmd, &f.cfg.Attach, "attach", "", "how the XDP program is attached", "auto", "native", "generic")
+	choice(cmd, &f.cfg.SG, "sg", "", "packets of several descriptors: headers in one, payload in place behind it; auto is on where a packet is larger than a frame", "auto", "off", "on")
 	choice(cmd, &f.cfg.Mode, "mode", "", "how the kernel takes frames", "auto", "copy", "zerocopy")
 	flags.IntVar(&f.cfg.Queues, "queues", 0, "RX queues that get a socket, from 0 (default: all of them)")
 	flags.IntVar(&f.cfg.Frames, "frames", 0, "frames in UMEM (default: 16384 to send from, and 1280 per queue)")

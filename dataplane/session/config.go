@@ -40,10 +40,11 @@ type Config struct {
 	Binding Binding      // "" = native
 	Attach  xdpprog.Mode // how the steering program is attached
 	Mode    afxdp.Mode   // copy or zero-copy
-	Queues  int          // RX queues bound, from 0; 0 = all of them
-	Frames  int          // frames of UMEM over all queues; 0 = DefaultFrames, and 1280 per queue to receive and answer with
-	Chunk   int          // bytes in a frame; 0 = 2048 in copy mode, 4096 where the MTU or a zero-copy driver may need it
-	Ring    int          // entries of each ring, a power of two from 64 to 65536; 0 = 2048
+	SG      ScatterGather
+	Queues  int // RX queues bound, from 0; 0 = all of them
+	Frames  int // frames of UMEM over all queues; 0 = DefaultFrames, and 1280 per queue to receive and answer with
+	Chunk   int // bytes in a frame; 0 = 2048 in copy mode, 4096 where the MTU or a zero-copy driver may need it
+	Ring    int // entries of each ring, a power of two from 64 to 65536; 0 = 2048
 
 	Release dataplane.ReleaseMode // when a frame is handed back; only ReleaseAck is right
 	Writers int                   // goroutines that will write; 0 = 1

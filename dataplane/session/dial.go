@@ -142,7 +142,7 @@ func (c *Conn) establish(ctx context.Context, dc DialConfig) (err error) {
 	s.mu.Unlock()
 	c.stream, err = c.queue.poller.Dial(ctx, c.writer, tcp.Config{
 		Flow: flow, Path: c.wirePath(c.path), MTU: c.mtu, ISS: c.iss, TSOffset: s.secret.timestamp(flow),
-		MSS: dc.MSS, Congestion: dc.Congestion, FixedWindow: dc.FixedWindow, ECN: dc.ECN, NoPacing: dc.NoPacing, Rate: dc.Rate,
+		MSS: dc.MSS, AdvertMSS: s.advertMSS(flow.Is4()), Congestion: dc.Congestion, FixedWindow: dc.FixedWindow, ECN: dc.ECN, NoPacing: dc.NoPacing, Rate: dc.Rate,
 		RTOMin: tcp.Duration(dc.RTOMin), UserTimeout: tcp.Duration(dc.UserTimeout), KeepAlive: tcp.Duration(dc.KeepAlive),
 		NoSACK: dc.NoSACK, NoTimestamps: dc.NoTimestamps, NoScale: dc.NoScale,
 		SendSlots: s.sendSlots(), Resum: s.cfg.Release != dataplane.ReleaseAck,
@@ -178,6 +178,9 @@ func (s *Session) sendSlots() int {
 	n := s.writerFrames()
 	if n == 0 {
 		return 0
+	}
+	if s.sg { // a frame begins several segments
+		n *= 1 + s.cfg.Chunk/1024
 	}
 	return n + 64
 }

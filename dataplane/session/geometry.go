@@ -25,13 +25,16 @@ func largestMTU(chunk int) int {
 // chooseGeometry fixes chunk size, frames and queues.
 func (s *Session) chooseGeometry() error {
 	c := &s.cfg
+	if err := s.chooseLayout(); err != nil {
+		return err
+	}
 	if c.Chunk == 0 {
 		c.Chunk = s.defaultChunk()
 	}
 	if c.Chunk < umem.MinChunk || c.Chunk > umem.MaxChunk || c.Chunk&(c.Chunk-1) != 0 {
 		return fmt.Errorf("%w: chunk of %d bytes: must be %d or %d", ErrConfig, c.Chunk, umem.MinChunk, umem.MaxChunk)
 	}
-	if most := largestMTU(c.Chunk); s.link.MTU > most {
+	if most := s.mostMTU(); s.link.MTU > most {
 		return fmt.Errorf("%w: %s has an MTU of %d bytes, a frame of %d carries %d: %s", ErrMTU, s.link.Name, s.link.MTU, c.Chunk, most, s.mtuRemedy())
 	}
 	if c.Queues == 0 {
@@ -54,13 +57,24 @@ func (s *Session) chooseGeometry() error {
 // headroom, and cut what is longer.
 func (s *Session) defaultChunk() int {
 	copies := s.cfg.Mode == afxdp.ModeCopy || believesChecksums(s.link.Kind)
-	if copies && s.link.MTU <= largestMTU(umem.MinChunk) {
+	if !s.sg && copies && s.link.MTU <= largestMTU(umem.MinChunk) {
 		return umem.MinChunk
 	}
 	return umem.MaxChunk
 }
 
+// mostMTU is the bytes of IP packet that can be sent.
+func (s *Session) mostMTU() int {
+	if s.sg {
+		return scatteredMTU(s.cfg.Chunk)
+	}
+	return largestMTU(s.cfg.Chunk)
+}
+
 func (s *Session) mtuRemedy() string {
+	if s.cfg.SG == SGOff && s.cfg.Binding == BindingNative && s.link.MTU <= scatteredMTU(umem.MaxChunk) {
+		return "leave --sg off out, so that a packet may have several descriptors"
+	}
 	if s.cfg.Chunk < umem.MaxChunk && s.link.MTU <= largestMTU(umem.MaxChunk) {
 		return fmt.Sprintf("use a chunk of %d", umem.MaxChunk)
 	}

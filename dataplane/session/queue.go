@@ -143,11 +143,11 @@ func (s *Session) openSocket(ctx context.Context, q *queue) (socket, error) {
 		q.asavie, q.region = sock, sock.Region()
 		return sock, nil
 	}
-	return afxdp.Open(ctx, afxdp.Config{
+	return afxdp.Open(ctx, s.layout(afxdp.Config{
 		Ifindex: s.link.Index, Ifname: s.link.Name, Queue: q.index, Region: s.region,
 		TxRing: s.cfg.Ring, RxRing: s.cfg.Ring, FillRing: s.cfg.Ring, CompletionRing: s.cfg.Ring,
 		Mode: s.cfg.Mode, GenericProgram: s.prog.Mode() == xdpprog.ModeGeneric,
-	})
+	}))
 }
 
 // asavieConfig is queue i's share: with the asavie binding every socket maps memory
@@ -190,7 +190,7 @@ func (s *Session) tap() *dataplane.Tap {
 	if s.cfg.Tap == nil {
 		return nil
 	}
-	return s.cfg.Tap(s.cfg.Chunk)
+	return s.cfg.Tap(max(s.cfg.Chunk, s.link.MTU+etherMost))
 }
 
 // checkCPUs tries, on a thread that dies, whether pollers can be pinned.

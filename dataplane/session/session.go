@@ -52,6 +52,7 @@ type Session struct {
 	link   hw.Interface // with our program and sockets
 	via    hw.Interface // that routes leave by: link, or a VLAN device on it
 	trust  bool
+	sg     bool // packets of several descriptors
 	ns     *namespace
 	prog   *xdpprog.Program
 	region *umem.Region // shared by all queues of the native binding
@@ -95,6 +96,8 @@ type Info struct {
 	Chunk         int
 	Ring          int
 	RxChecksum    string // verify, trust
+	SG            bool   // packets have a descriptor for their headers and more for payload
+	MaxSegs       int    // descriptors in a packet at most
 	ProgramID     uint32
 	Source        netip.Addr
 	NextHop       netip.Addr
@@ -263,7 +266,7 @@ func (s *Session) describe(path hw.Path) {
 		Kernel: unix.ByteSliceToString(uts.Release[:]), MTU: s.via.MTU, MAC: s.via.MAC.String(),
 		Binding: s.cfg.Binding, Attach: s.prog.Mode().String(), Mode: "copy",
 		Queues: len(s.queues), Frames: s.cfg.Frames, Chunk: s.cfg.Chunk, Ring: s.cfg.Ring,
-		RxChecksum: "verify", ProgramID: s.prog.ID(), Source: path.Route.Source, NextHop: path.Route.NextHop,
+		RxChecksum: "verify", SG: caps.SG, MaxSegs: caps.MaxSegs, ProgramID: s.prog.ID(), Source: path.Route.Source, NextHop: path.Route.NextHop,
 	}
 	if caps.ZeroCopy {
 		s.info.Mode = "zerocopy"

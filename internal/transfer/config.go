@@ -69,6 +69,7 @@ type Config struct {
 	BitRate     int64  // most payload bits per second of each connection; 0 = no cap
 	Binding     string // native, asavie; "" = native
 	Attach      string // native, generic, auto; "" = auto
+	SG          string // off, on, auto; "" = auto
 	Mode        string // copy, zerocopy, auto; "" = auto
 	Release     string // ack, completion, submit, acked; "" = ack
 	Queues      int    // RX queues that get a socket; 0 = all
@@ -163,6 +164,10 @@ func (c *Config) sessionConfig(dst netip.Addr) (session.Config, error) {
 	var err error
 	if c.Attach != "" {
 		sc.Attach, err = xdpprog.ParseMode(c.Attach)
+		read(err)
+	}
+	if c.SG != "" {
+		sc.SG, err = session.ParseScatterGather(c.SG)
 		read(err)
 	}
 	if c.Mode != "" {

@@ -38,7 +38,7 @@ type Report struct {
 	Attach   string `json:"attach"`   // as it was in fact: native, generic
 	Mode     string `json:"mode"`     // as it was in fact: copy, zerocopy
 	Checksum string `json:"checksum"` // who computes it: sw, the engine
-	SG       string `json:"sg"`       // several descriptors in a packet: off
+	SG       string `json:"sg"`       // packets of several descriptors: on, off
 	MTU      int    `json:"mtu"`      // the interface's, bytes
 	MSS      int    `json:"mss"`      // payload bytes of a full segment, of the first stream
 	CPU      CPU    `json:"cpu_utilization"`

@@ -147,6 +147,9 @@ func (r *run) describe(info session.Info) {
 	rep := &r.report
 	rep.Start.Interface, rep.Start.Driver, rep.Start.Queues = info.Interface, info.Driver, info.Queues
 	rep.Binding, rep.Attach, rep.Mode, rep.MTU = string(info.Binding), info.Attach, info.Mode, info.MTU
+	if info.SG {
+		rep.SG = "on"
+	}
 }
 
 // transfer runs the connections to their ends, and then the session.

@@ -199,11 +199,11 @@ func TestInterruptedRunCloses(t *testing.T) {
 
 func TestSessionConfig(t *testing.T) {
 	s := newStage(t, 2, Config{
-		Path: writeFile(t, 1), Interface: "eth9", Attach: "generic", Mode: "copy", Binding: "asavie", Release: "acked", Rewrite: true, Frames: 99, Chunk: 4096, Queues: 3,
+		Path: writeFile(t, 1), Interface: "eth9", Attach: "generic", SG: "on", Mode: "copy", Binding: "asavie", Release: "acked", Rewrite: true, Frames: 99, Chunk: 4096, Queues: 3,
 	})
 	s.run()
 	o := s.opened
-	if o.Interface != "eth9" || o.Attach.String() != "generic" || o.Mode.String() != "copy" || o.Binding != session.BindingAsavie ||
+	if o.Interface != "eth9" || o.Attach.String() != "generic" || o.Mode.String() != "copy" || o.SG != session.SGOn || o.Binding != session.BindingAsavie ||
 		o.Release != dataplane.ReleaseAcked || !o.Witness || o.Frames != 99 || o.Chunk != 4096 || o.Queues != 3 || o.Writers != 2 ||
 		o.Destination != netip.MustParseAddr("192.0.2.2") {
 		t.Errorf("%+v", o)
