@@ -26,7 +26,7 @@ type memPort struct {
 	hold    bool                // descriptors are taken and neither read nor completed
 	noWire  bool                // completed and thrown away
 	held    []umem.Desc
-	packet  []byte // what of one was read
+	packet  []byte      // what of one was read
 	answer  func() Kick // what Kick says instead; KickDown and KickDead take nothing
 	kicks   int
 	waits   int

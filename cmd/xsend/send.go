@@ -22,12 +22,14 @@ type sendFlags struct {
 	asJSON   bool
 	asStream bool
 	verbose  bool
+	wakeup   string
 }
 
 func newSend(std stdio) *cobra.Command {
-	f := &sendFlags{interval: time.Second}
+	f := &sendFlags{interval: time.Second, wakeup: "on"}
 	f.cfg.Linger, f.cfg.ConnectTimeout, f.cfg.RTOMin = transfer.DefaultLinger, transfer.DefaultConnectTimeout, transfer.DefaultRTOMin
 	f.cfg.Binding, f.cfg.Attach, f.cfg.Mode, f.cfg.Release = "native", "auto", "auto", "ack"
+	f.cfg.SG = "auto"
 	cmd := &cobra.Command{
 		Use:   "send [flags] HOST:PORT [FILE|-]",
 		Short: "Send a file, standard input or a pattern with AF_XDP",
@@ -107,6 +109,10 @@ func (f *sendFlags) dataplaneFlags(cmd *cobra.Command) {
 	flags.IntVar(&f.cfg.Queues, "queues", 0, "RX queues that get a socket, from 0 (default: all of them)")
 	flags.IntVar(&f.cfg.Frames, "frames", 0, "frames in UMEM (default: 16384 to send from, and 1280 per queue)")
 	flags.IntVar(&f.cfg.Chunk, "chunk", 0, "bytes in a frame, 2048 or 4096 (default: 2048 in copy mode, 4096 where the MTU or a zero-copy driver may need it)")
+	choice(cmd, &f.wakeup, "wakeup", "", "ring the doorbell only where the kernel asks for it (XDP_USE_NEED_WAKEUP), or always", "on", "off")
+	flags.IntVar(&f.cfg.Budget, "budget", 0, "descriptors that a doorbell takes in copy mode, from 32 on (default: as many as the TX ring has)")
+	flags.Var(timeValue(&f.cfg.BusyPoll, time.Microsecond), "busy-poll", "have system calls poll the driver for so long instead of waiting for interrupts, in microseconds or as a duration (default: off)")
+	flags.BoolVar(&f.cfg.HugePages, "hugepages", false, "back frames with 2 MiB pages, which must be reserved (vm.nr_hugepages)")
 	choice(cmd, &f.cfg.Release, "release", "", "when a frame is handed back; all but ack are wrong on purpose", "ack", "completion", "submit", "acked")
 	flags.StringVar(&f.cfg.Pcap, "pcap", "", "write what is sent and received to this pcapng `FILE`")
 }
@@ -170,6 +176,7 @@ func (f *sendFlags) config(cmd *cobra.Command, std stdio, args []string) (err er
 		return errors.New("both --json and --json-stream: choose one object at the end, or one for each event")
 	}
 	f.cfg.Interval, f.cfg.Discard = f.interval, !f.asJSON
+	f.cfg.NoWakeup = f.wakeup == "off"
 	f.cfg.Tagged = cmd.Flags().Changed("vlan")
 	f.cfg.Parameters = map[string]string{}
 	cmd.Flags().VisitAll(func(flag *pflag.Flag) {

@@ -72,6 +72,13 @@ type Config struct {
 	// process may not set is clipped: see SendBuffer.
 	SendBuffer int
 
+	// BusyPoll is how long a system call polls the driver itself instead of waiting for an interrupt (SO_BUSY_POLL, in
+	// microseconds, with SO_PREFER_BUSY_POLL: Documentation/networking/napi.rst); 0 = not at all. It does something
+	// only where the driver's queue has a NAPI instance, and needs CAP_NET_ADMIN.
+	BusyPoll time.Duration
+	// BusyPollBudget is how many packets the driver takes in one go; 0 = 64.
+	BusyPollBudget int
+
 	// BindTimeout is how long a queue that is in use is waited for. 0 is DefaultBindTimeout.
 	BindTimeout time.Duration
 }
@@ -95,6 +102,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.SendBuffer == 0 && c.Region != nil {
 		c.SendBuffer = c.CompletionRing * 2 * c.Region.ChunkSize() // an skb is charged with its overhead
+	}
+	if c.BusyPollBudget == 0 {
+		c.BusyPollBudget = 64
 	}
 	if c.BindTimeout == 0 {
 		c.BindTimeout = DefaultBindTimeout
@@ -120,7 +130,9 @@ func (c Config) check() error {
 		return fmt.Errorf("%w: zero-copy needs a native XDP program, and this one is generic: it would bind and never send", ErrNoZeroCopy)
 	case c.TxMetadataLen != 0 && c.TxMetadataLen != MetadataLen:
 		return fmt.Errorf("%w: %d bytes of TX metadata: must be 0 or %d", ErrConfig, c.TxMetadataLen, MetadataLen)
-	case c.TxBudget < 0 || c.SendBuffer < 0 || c.BindTimeout < 0 || c.ZeroCopyMaxSegs < 0:
+	case c.BusyPoll < 0 || c.BusyPoll > time.Second || c.BusyPoll%time.Microsecond != 0:
+		return fmt.Errorf("%w: busy poll for %v: must be whole microseconds up to a second", ErrConfig, c.BusyPoll)
+	case c.TxBudget < 0 || c.BusyPollBudget < 0 || c.SendBuffer < 0 || c.BindTimeout < 0 || c.ZeroCopyMaxSegs < 0:
 		return fmt.Errorf("%w: a negative budget, send buffer, timeout or segment count", ErrConfig)
 	}
 	return c.checkRings()

@@ -50,6 +50,9 @@ func (s *Socket) setUp(ctx context.Context, cfg Config) (err error) {
 		return err
 	}
 	s.raiseLimits(cfg)
+	if err := s.pollBusily(cfg); err != nil {
+		return err
+	}
 	if err := s.bind(ctx, cfg); err != nil {
 		return err
 	}
@@ -118,6 +121,28 @@ func (s *Socket) raiseLimits(cfg Config) {
 		_ = unix.SetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_SNDBUF, cfg.SendBuffer)
 	}
 	s.sendBuffer, _ = unix.GetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_SNDBUF)
+}
+
+// pollBusily has system calls on the socket poll the driver.
+func (s *Socket) pollBusily(cfg Config) error {
+	if cfg.BusyPoll == 0 {
+		return nil
+	}
+	for _, o := range []struct{ name, value int }{
+		{unix.SO_PREFER_BUSY_POLL, 1},
+		{unix.SO_BUSY_POLL, int(cfg.BusyPoll / time.Microsecond)},
+		{unix.SO_BUSY_POLL_BUDGET, cfg.BusyPollBudget},
+	} {
+		if err := unix.SetsockoptInt(s.fd, unix.SOL_SOCKET, o.name, o.value); err != nil {
+			return xsk.Refused(cfg.where(), fmt.Sprintf("busy poll for %v", cfg.BusyPoll), ErrUnsupported, err, "leave busy polling out, or run with CAP_NET_ADMIN on Linux 5.11 or later")
+		}
+	}
+	us, err := unix.GetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_BUSY_POLL)
+	if err != nil {
+		return xsk.Refused(cfg.where(), "ask for busy polling", nil, err, "")
+	}
+	s.busyPoll = time.Duration(us) * time.Microsecond
+	return nil
 }
 
 // bind tries the modes in turn.
@@ -189,6 +214,6 @@ func (s *Socket) readBack(cfg Config) error {
 	if s.caps.ZeroCopy {
 		s.budget = 0
 	}
-	s.onDemand = s.caps.ZeroCopy && !cfg.NoWakeup
+	s.onDemand = s.caps.ZeroCopy && !cfg.NoWakeup && cfg.BusyPoll == 0 // who polls is not woken
 	return nil
 }

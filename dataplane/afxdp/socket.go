@@ -26,6 +26,7 @@ type Socket struct {
 	caps       dataplane.Caps
 	budget     int
 	sendBuffer int
+	busyPoll   time.Duration
 	maps       [][]byte
 }
 
@@ -43,6 +44,9 @@ func (s *Socket) Caps() dataplane.Caps { return s.caps }
 // Budget is how many descriptors one Kick takes at most; 0 in zero-copy mode,
 // where Kick only wakes the driver.
 func (s *Socket) Budget() int { return s.budget }
+
+// BusyPoll is how long a system call polls the driver, as the kernel has it; 0 = not at all.
+func (s *Socket) BusyPoll() time.Duration { return s.busyPoll }
 
 // SendBuffer is the socket's send buffer in bytes as the kernel counts it. Copy
 // mode stops taking descriptors (KickAgain) when frames in flight fill it.

@@ -46,6 +46,14 @@ type Config struct {
 	Chunk   int // bytes in a frame; 0 = 2048 in copy mode, 4096 where the MTU or a zero-copy driver may need it
 	Ring    int // entries of each ring, a power of two from 64 to 65536; 0 = 2048
 
+	// NoWakeup leaves XDP_USE_NEED_WAKEUP out. Budget is how many descriptors a doorbell takes in copy mode, from 32 to Ring;
+	// 0 = as many as it may. BusyPoll is how long system calls poll the driver themselves; 0 = not at all. What was asked for and
+	// is not to be had makes Open fail. The native binding has them all.
+	NoWakeup  bool
+	Budget    int
+	BusyPoll  time.Duration
+	HugePages bool // back frames with huge pages, which must be reserved
+
 	Release dataplane.ReleaseMode // when a frame is handed back; only ReleaseAck is right
 	Writers int                   // goroutines that will write; 0 = 1
 	// Witness sums what each descriptor covers when it is submitted and again when

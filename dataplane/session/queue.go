@@ -20,6 +20,7 @@ import (
 type queue struct {
 	index   int
 	caps    dataplane.Caps
+	budget  int // of the first socket
 	region  *umem.Region
 	port    dataplane.Port // until the poller has it
 	asavie  *asavie.Socket
@@ -35,7 +36,7 @@ type queue struct {
 // openQueues maps the memory and opens a socket and a poller per queue.
 func (s *Session) openQueues(ctx context.Context) (err error) {
 	if s.cfg.Binding == BindingNative {
-		s.region, err = umem.Map(umem.Config{Frames: s.cfg.Frames, ChunkSize: s.cfg.Chunk})
+		s.region, err = umem.Map(umem.Config{Frames: s.cfg.Frames, ChunkSize: s.cfg.Chunk, HugePages: s.cfg.HugePages})
 		if err != nil {
 			return err
 		}
@@ -143,11 +144,19 @@ func (s *Session) openSocket(ctx context.Context, q *queue) (socket, error) {
 		q.asavie, q.region = sock, sock.Region()
 		return sock, nil
 	}
-	return afxdp.Open(ctx, s.layout(afxdp.Config{
+	sock, err := afxdp.Open(ctx, s.tuned(afxdp.Config{
 		Ifindex: s.link.Index, Ifname: s.link.Name, Queue: q.index, Region: s.region,
 		TxRing: s.cfg.Ring, RxRing: s.cfg.Ring, FillRing: s.cfg.Ring, CompletionRing: s.cfg.Ring,
 		Mode: s.cfg.Mode, GenericProgram: s.prog.Mode() == xdpprog.ModeGeneric,
 	}))
+	if err != nil {
+		return nil, err
+	}
+	if err := s.obeyed(sock); err != nil {
+		return nil, errors.Join(err, sock.Close())
+	}
+	q.budget = sock.Budget()
+	return sock, nil
 }
 
 // asavieConfig is queue i's share: with the asavie binding every socket maps memory

@@ -3,7 +3,6 @@ package session
 import (
 	"fmt"
 
-	"github.com/xsend/xsend/dataplane/afxdp"
 	"github.com/xsend/xsend/umem"
 )
 
@@ -63,10 +62,4 @@ func (s *Session) advertMSS(is4 bool) int {
 		headers += 20
 	}
 	return s.cfg.Chunk - xdpHeadroom - etherMost - headers
-}
-
-// layout is the part of a socket's configuration that says what its packets look like.
-func (s *Session) layout(c afxdp.Config) afxdp.Config {
-	c.SG = s.sg
-	return c
 }

@@ -98,6 +98,10 @@ type Info struct {
 	RxChecksum    string // verify, trust
 	SG            bool   // packets have a descriptor for their headers and more for payload
 	MaxSegs       int    // descriptors in a packet at most
+	Wakeup        bool   // the doorbell is rung only where the kernel asks for it (XDP_USE_NEED_WAKEUP)
+	Budget        int    // descriptors that a doorbell takes; 0 in zero-copy mode and where the binding does not say
+	BusyPoll      time.Duration
+	HugePages     bool
 	ProgramID     uint32
 	Source        netip.Addr
 	NextHop       netip.Addr
@@ -140,6 +144,9 @@ func (c *Config) setDefaults() error {
 	}
 	if c.Ring < minRing || c.Ring > maxRing || c.Ring&(c.Ring-1) != 0 {
 		return fmt.Errorf("%w: rings of %d entries: must be a power of two from %d to %d", ErrConfig, c.Ring, minRing, maxRing)
+	}
+	if err := c.checkKnobs(); err != nil {
+		return err
 	}
 	if c.Writers == 0 {
 		c.Writers = 1
@@ -268,6 +275,8 @@ func (s *Session) describe(path hw.Path) {
 		Queues: len(s.queues), Frames: s.cfg.Frames, Chunk: s.cfg.Chunk, Ring: s.cfg.Ring,
 		RxChecksum: "verify", SG: caps.SG, MaxSegs: caps.MaxSegs, ProgramID: s.prog.ID(), Source: path.Route.Source, NextHop: path.Route.NextHop,
 	}
+	s.info.Wakeup = s.cfg.Binding == BindingNative && !s.cfg.NoWakeup
+	s.info.Budget, s.info.BusyPoll, s.info.HugePages = s.queues[0].budget, s.cfg.BusyPoll, s.cfg.HugePages
 	if caps.ZeroCopy {
 		s.info.Mode = "zerocopy"
 	}

@@ -70,6 +70,10 @@ type Config struct {
 	Binding     string // native, asavie; "" = native
 	Attach      string // native, generic, auto; "" = auto
 	SG          string // off, on, auto; "" = auto
+	NoWakeup    bool   // the doorbell is rung whenever something is unsent
+	Budget      int    // descriptors that a doorbell takes in copy mode; 0 = as many as it may
+	BusyPoll    time.Duration
+	HugePages   bool
 	Mode        string // copy, zerocopy, auto; "" = auto
 	Release     string // ack, completion, submit, acked; "" = ack
 	Queues      int    // RX queues that get a socket; 0 = all
@@ -147,8 +151,10 @@ func (c *Config) validate() error {
 		return fmt.Errorf("--user-timeout %v: is over before the first retransmission, which waits for --rto-min %v: give at least that, or 0 for none", c.UserTimeout, c.RTOMin)
 	case c.KeepAlive != 0 && c.KeepAlive < leastKeepAlive:
 		return fmt.Errorf("--keepalive %v: must be at least %v, or 0 for none", c.KeepAlive, leastKeepAlive)
-	case c.Queues < 0 || c.Frames < 0 || c.Chunk < 0:
-		return errors.New("--queues, --frames and --chunk can't be negative")
+	case c.Queues < 0 || c.Frames < 0 || c.Chunk < 0 || c.Budget < 0:
+		return errors.New("--queues, --frames, --chunk and --budget can't be negative")
+	case c.BusyPoll > time.Second || c.BusyPoll%time.Microsecond != 0:
+		return fmt.Errorf("--busy-poll %v: must be whole microseconds up to a second", c.BusyPoll)
 	}
 	return nil
 }
@@ -158,6 +164,7 @@ func (c *Config) sessionConfig(dst netip.Addr) (session.Config, error) {
 	sc := session.Config{
 		Interface: c.Interface, Destination: dst, Source: c.Source, Tagged: c.Tagged, VLAN: c.VLAN, Binding: session.Binding(c.Binding),
 		Queues: c.Queues, Frames: c.Frames, Chunk: c.Chunk, Writers: c.Parallel, Witness: c.Rewrite, Warn: c.Warn,
+		NoWakeup: c.NoWakeup, Budget: c.Budget, BusyPoll: c.BusyPoll, HugePages: c.HugePages,
 	}
 	var errs []error
 	read := func(err error) { errs = append(errs, err) }

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/xsend/xsend/internal/lab"
+)
+
+// TestKnobs: what is tuned per run is obeyed, and shows.
+func TestKnobs(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, lab.Config{})
+	path, sum := file(t, 4_000_000)
+	kicks := map[string]float64{}
+	for _, c := range [][]string{{}, {"--budget", "32"}, {"--budget", "64"}, {"--wakeup", "off"}, {"--busy-poll", "20"}} {
+		s, to := r.sink("--once")
+		p := r.start(lab.Sender, nil, append(append([]string{"send", "--json"}, c...), to, path)...)
+		p.want(0)
+		received(t, s, 1, 4_000_000, sum)
+		rep := p.report()
+		name := "default"
+		if len(c) > 0 {
+			name = c[0][2:] + " " + c[1]
+		}
+		kicks[name] = rep.number(t, "kicks.again")
+	}
+	if kicks["budget 32"] < 20 || kicks["budget 32"] < 2*kicks["default"] {
+		t.Errorf("doorbells that left something: %v", kicks)
+	}
+	r.clean()
+}
+
+// TestKnobsRefused: what is not to be had is refused before a byte moves, with what would help.
+func TestKnobsRefused(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, lab.Config{})
+	path, _ := file(t, 1)
+	_, to := r.sink()
+	for _, c := range []struct {
+		args []string
+		want []string
+	}{
+		{[]string{"--budget", "31"}, []string{"--budget 31", "from 32"}},
+		{[]string{"--budget", "4096"}, []string{"--budget 4096", "2048"}},
+		{[]string{"--budget", "-1"}, []string{"--budget", "negative"}},
+		{[]string{"--budget", "64", "--mode", "zerocopy"}, []string{"--budget 64", "copy"}},
+		{[]string{"--busy-poll", "2s"}, []string{"--busy-poll 2s", "up to a second"}},
+		{[]string{"--busy-poll", "1ns"}, []string{"--busy-poll 1ns", "microseconds"}},
+		{[]string{"--wakeup", "maybe"}, []string{"--wakeup", "on, off"}},
+		{[]string{"--binding", "asavie", "--budget", "64"}, []string{"--budget", "--binding native"}},
+		{[]string{"--binding", "asavie", "--hugepages"}, []string{"--hugepages", "--binding native"}},
+		{[]string{"--sg", "perhaps"}, []string{"--sg", "auto, off, on"}},
+	} {
+		r.start(lab.Sender, nil, append(append([]string{"send"}, c.args...), to, path)...).want(2, c.want...)
+	}
+	if b, _ := os.ReadFile("/proc/sys/vm/nr_hugepages"); strings.TrimSpace(string(b)) == "0" {
+		r.start(lab.Sender, nil, "send", "--hugepages", to, path).want(2, "no huge pages", "nr_hugepages")
+	}
+	r.clean()
+}
