@@ -75,7 +75,11 @@ func (s *Session) mtuRemedy() string {
 	if s.cfg.SG == SGOff && s.cfg.Binding == BindingNative && s.link.MTU <= scatteredMTU(umem.MaxChunk) {
 		return "leave --sg off out, so that a packet may have several descriptors"
 	}
-	if s.cfg.Chunk < umem.MaxChunk && s.link.MTU <= largestMTU(umem.MaxChunk) {
+	most := largestMTU(umem.MaxChunk)
+	if s.sg {
+		most = scatteredMTU(umem.MaxChunk)
+	}
+	if s.cfg.Chunk < umem.MaxChunk && s.link.MTU <= most {
 		return fmt.Sprintf("use a chunk of %d", umem.MaxChunk)
 	}
 	return fmt.Sprintf("ip link set dev %s mtu %d", s.link.Name, largestMTU(umem.MaxChunk))
