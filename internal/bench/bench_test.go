@@ -2,6 +2,7 @@ package bench
 
 import (
 	"math"
+	"slices"
 	"testing"
 )
 
@@ -28,5 +29,17 @@ func TestRatiosArePaired(t *testing.T) {
 	near := func(got, want float64) bool { return math.Abs(got-want) < 1e-9 }
 	if !near(r.OverSendfile, 0.8) || !near(r.OverRaw, 8.0/9) || !near(r.OverLesser, 8.0/9) || !r.GoalMet || r.Median[Xsend] != 16 {
 		t.Errorf("%+v", r)
+	}
+}
+
+// A packet is cut into as few frames as hold it.
+func TestPartsOf(t *testing.T) {
+	for _, c := range []struct {
+		length, chunk int
+		want          []uint32
+	}{{1514, 2048, []uint32{1514}}, {4096, 4096, []uint32{4096}}, {4097, 4096, []uint32{2049, 2048}}, {9014, 4096, []uint32{3005, 3005, 3004}}} {
+		if got := partsOf(c.length, c.chunk); !slices.Equal(got, c.want) {
+			t.Errorf("%d bytes over frames of %d: %v, want %v", c.length, c.chunk, got, c.want)
+		}
 	}
 }

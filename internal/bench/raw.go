@@ -6,6 +6,8 @@ import (
 	"runtime"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/xsend/xsend/dataplane"
 	"github.com/xsend/xsend/dataplane/afxdp"
 	"github.com/xsend/xsend/hw"
@@ -25,7 +27,7 @@ const (
 
 // RawReport is what went through the socket. Its JSON names are stable.
 type RawReport struct {
-	Frames          uint64  `json:"frames"` // completed
+	Frames          uint64  `json:"frames"` // completed, each as many descriptors as it takes
 	FramesPerSecond float64 `json:"frames_per_second"`
 	Payload         uint64  `json:"payload"` // bytes that the frames would carry
 	BitsPerSecond   float64 `json:"bits_per_second"`
@@ -35,7 +37,7 @@ type RawReport struct {
 type rawSender struct {
 	port   *afxdp.Socket
 	region *umem.Region
-	length uint32
+	parts  []uint32 // what of a packet is in each of its frames, bytes
 	free   []umem.Frame
 	descs  [rawBatch]umem.Desc
 	addrs  [rawBatch]uint64
@@ -50,14 +52,14 @@ func RunRaw(ctx context.Context, name string, seconds float64) (r RawReport, err
 	}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	s := &rawSender{length: uint32(etherLen + link.MTU)}
+	s := &rawSender{parts: partsOf(etherLen+link.MTU, chunkFor(link.MTU))}
 	s.region, err = umem.Map(umem.Config{Frames: rawFrames, ChunkSize: chunkFor(link.MTU)})
 	if err != nil {
 		return r, err
 	}
 	defer s.region.Close()
 	s.port, err = afxdp.Open(ctx, afxdp.Config{
-		Ifindex: link.Index, Ifname: name, Region: s.region, Mode: afxdp.ModeCopy,
+		Ifindex: link.Index, Ifname: name, Region: s.region, Mode: afxdp.ModeCopy, SG: len(s.parts) > 1,
 		TxRing: rawRing, RxRing: rawRing, FillRing: rawRing, CompletionRing: rawRing,
 	})
 	if err != nil {
@@ -70,7 +72,8 @@ func RunRaw(ctx context.Context, name string, seconds float64) (r RawReport, err
 		return r, err
 	}
 	passed := time.Since(start).Seconds()
-	r = RawReport{Frames: s.done, FramesPerSecond: float64(s.done) / passed, Payload: s.done * uint64(link.MTU-headerLen)}
+	packets := s.done / uint64(len(s.parts))
+	r = RawReport{Frames: packets, FramesPerSecond: float64(packets) / passed, Payload: packets * uint64(link.MTU-headerLen)}
 	r.BitsPerSecond = float64(r.Payload) * 8 / passed
 	return r, nil
 }
@@ -80,6 +83,16 @@ func chunkFor(mtu int) int {
 		return umem.MaxChunk
 	}
 	return umem.MinChunk
+}
+
+// partsOf cuts a packet into as few frames as can be, as equal as can be.
+func partsOf(length, chunk int) (parts []uint32) {
+	for n := (length + chunk - 1) / chunk; n > 0; n-- {
+		k := (length + n - 1) / n
+		parts = append(parts, uint32(k))
+		length -= k
+	}
+	return parts
 }
 
 // fill writes the same header into every frame. The destination is nobody's address: a receiver that is not
@@ -113,12 +126,16 @@ func (s *rawSender) send(until time.Time) error {
 	return nil
 }
 
-// submit puts as many frames on the ring as there are and as it takes.
+// submit puts as many packets on the ring as there are frames for and as it takes.
 func (s *rawSender) submit() {
-	n := s.port.TxRoom(min(rawBatch, len(s.free)))
+	k := len(s.parts)
+	n := s.port.TxRoom(min(rawBatch, len(s.free))) / k * k
 	for i := range n {
 		f := s.free[len(s.free)-1-i]
-		s.descs[i] = umem.Desc{Addr: s.region.Addr(f), Len: s.length}
+		s.descs[i] = umem.Desc{Addr: s.region.Addr(f), Len: s.parts[i%k]}
+		if i%k < k-1 {
+			s.descs[i].Options = unix.XDP_PKT_CONTD
+		}
 	}
 	s.free = s.free[:len(s.free)-n]
 	s.port.Tx(s.descs[:n])
