@@ -11,9 +11,9 @@
 // # What it refuses
 //
 // To touch a program that is attached: then nothing is attached and no queue is put into zero-copy, which could stop
-// its traffic. To leave anything changed: what the interface is like is read before and after, features that the kernel
-// switched off for a generic program (LRO, hardware GRO) are switched on again, and every difference that is left is
-// reported.
+// its traffic. To attach a generic program where LRO or hardware GRO are on: the kernel switches them off for it and
+// leaves them off. To leave anything changed: what the interface is like is read before and after, features that are
+// different are asked for again, and every difference that is left is reported.
 //
 // # Goroutines
 //

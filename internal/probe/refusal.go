@@ -57,6 +57,10 @@ func (f *facts) nativeRefused(e unix.Errno) (reason, remedy string) {
 	name := f.nic.Name
 	switch e {
 	case unix.EOPNOTSUPP:
+		if f.nic.Driver == "virtio_net" {
+			return "the host merges packets or leaves out checksums for the guest, which can't tell it not to",
+				"QEMU: -device virtio-net-pci,guest_csum=off,guest_tso4=off,guest_tso6=off,guest_ecn=off,guest_ufo=off"
+		}
 		if reason, remedy = f.blocking(); reason != "" && f.claims.Features&hw.XDPBasic != 0 {
 			return reason, remedy
 		}
@@ -88,6 +92,16 @@ func (f *facts) blocking() (reason, remedy string) {
 		return "hardware GRO is on", fmt.Sprintf("ethtool -K %s rx-gro-hw off", f.nic.Name)
 	case f.nic.MTU > 1500:
 		return fmt.Sprintf("the MTU of %d is too large for the driver's XDP buffers", f.nic.MTU), fmt.Sprintf("ip link set dev %s mtu 1500", f.nic.Name)
+	}
+	return "", ""
+}
+
+// genericCosts is why a generic program isn't tried: for one the kernel switches these off, and leaves them off.
+func (f *facts) genericCosts() (reason, remedy string) {
+	for _, feature := range []string{"rx-lro", "rx-gro-hw"} {
+		if f.active(feature) {
+			return "for a generic program the kernel switches " + feature + " off, and leaves it off", fmt.Sprintf("ethtool -K %s %s off", f.nic.Name, feature)
+		}
 	}
 	return "", ""
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/xsend/xsend/dataplane/afxdp"
 	"github.com/xsend/xsend/hw"
 	"github.com/xsend/xsend/umem"
+	xdpprog "github.com/xsend/xsend/xdp-prog"
 )
 
 // nic is an interface with settings that the machine at hand hasn't.
@@ -60,6 +61,7 @@ func TestRefusals(t *testing.T) {
 		{"native_attach", unix.EINVAL, nic(), "the kernel's log", "dmesg"},
 		{"native_attach", unix.EOPNOTSUPP, nic(), "no native XDP", "xsend send --attach generic"},
 		{"native_attach", unix.EOPNOTSUPP, nic(noClaims, mtu(65536)), "no native XDP", "xsend send --attach generic"},
+		{"native_attach", unix.EOPNOTSUPP, nic(driver("virtio_net")), "the host merges packets", "guest_csum=off"},
 		{"generic_attach", unix.EOPNOTSUPP, nic(), "no generic program", "--interface"},
 		{"zero_copy_bind", unix.EOPNOTSUPP, nic(noClaims), "the driver has no zero-copy", "xsend send --mode copy"},
 		{"zero_copy_bind", unix.EOPNOTSUPP, nic(), "claims zero-copy and refuses", "xsend send --mode copy"},
@@ -93,6 +95,21 @@ func TestRefusals(t *testing.T) {
 	}
 	if got := errnoName(unix.ENOTSUP); got != "EOPNOTSUPP" {
 		t.Errorf("EOPNOTSUPP is called %s", got)
+	}
+}
+
+// TestGenericCosts: what the kernel would switch off for good is left on, and a generic program not tried.
+func TestGenericCosts(t *testing.T) {
+	for _, name := range []string{"rx-lro", "rx-gro-hw"} {
+		p := &prober{facts: *nic(feature(name)), ctx: t.Context(), findings: Findings{{Name: "generic_attach"}}}
+		p.nic.Index = 1 << 30 // nothing has it: an attempt would be refused
+		if prog := p.tryAttach("generic_attach", xdpprog.ModeGeneric); prog != nil {
+			t.Fatal("attached")
+		}
+		want(t, p.findings, map[string]string{"generic_attach": "untried|switches " + name + " off|ethtool -K eth1 " + name + " off"})
+	}
+	if reason, _ := nic().genericCosts(); reason != "" {
+		t.Errorf("without them: %s", reason)
 	}
 }
 

@@ -117,8 +117,8 @@ func orNothing(s string) string {
 	return s
 }
 
-// giveBack asks again for the features that were asked for before and are not any more: for a generic program the
-// kernel switches LRO and hardware GRO off, and leaves them off.
+// giveBack asks again for the features as they were asked for before: drivers may switch some off for a program, and
+// not on again.
 func giveBack(name string, before map[string]ethtool.FeatureState) error {
 	after, err := readFeatures(name)
 	if err != nil || before == nil {

@@ -108,6 +108,10 @@ func (p *prober) tryAttach(name string, mode xdpprog.Mode) *xdpprog.Program {
 		p.untried("not to be attached: --no-attach", "leave --no-attach out", name)
 		return nil
 	}
+	if reason, remedy := p.genericCosts(); mode == xdpprog.ModeGeneric && reason != "" {
+		p.untried(reason, remedy, name)
+		return nil
+	}
 	prog, err := xdpprog.Attach(xdpprog.Config{Ifindex: p.nic.Index, Mode: mode})
 	if errors.Is(err, xdpprog.ErrBusy) {
 		reason, remedy := occupied(err)
