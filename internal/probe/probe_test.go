@@ -2,6 +2,7 @@ package probe
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"strings"
@@ -93,6 +94,28 @@ var onVeth = map[string]string{
 	"tx_budget": "yes", "prefer_busy_poll": "yes", "busy_poll": "yes", "busy_poll_budget": "yes", "default_memory": "yes",
 }
 
+// wantVeth compares with onVeth. A kernel before 6.18 may say of some that it doesn't have them.
+func wantVeth(t *testing.T, list Findings) {
+	t.Helper()
+	for name, expected := range onVeth {
+		if f := list.Named(name); older(t) && f != nil && f.Found == No && f.Reason == "this kernel doesn't have it" {
+			t.Logf("%s: %s", name, f.Reason)
+			continue
+		}
+		want(t, list, map[string]string{name: expected})
+	}
+}
+
+// older reports whether the kernel is older than what all of this was found on.
+func older(t *testing.T) bool {
+	t.Helper()
+	var major, minor int
+	if _, err := fmt.Sscanf(kernelRelease(), "%d.%d", &major, &minor); err != nil {
+		t.Fatal(err)
+	}
+	return major < 6 || major == 6 && minor < 18
+}
+
 // TestVeth: what is claimed and found, nothing changed, and the same again.
 func TestVeth(t *testing.T) {
 	onPair(t, func(r *rig) {
@@ -101,7 +124,7 @@ func TestVeth(t *testing.T) {
 		r.ok(netlink.AddrAdd(r.near, addr))
 		r.quirks = true
 		first := r.probe(Config{Version: "v0"})
-		want(t, first.Abilities, onVeth)
+		wantVeth(t, first.Abilities)
 		for name, claim := range map[string]string{
 			"native_attach": Yes, "zero_copy_bind": No, "sg_zero_copy_bind": No, "tx_checksum_copy": Yes, "tx_checksum_zero_copy": No,
 			"generic_attach": "", "copy_bind": "",
@@ -159,7 +182,7 @@ func TestMTU(t *testing.T) {
 		for _, mtu := range []int{9000, 65000} {
 			r.ok(netlink.LinkSetMTU(r.near, mtu))
 			rep := r.probe(Config{})
-			want(t, rep.Abilities, onVeth)
+			wantVeth(t, rep.Abilities)
 			if rep.Interface.MTU != mtu {
 				t.Errorf("MTU %d, want %d", rep.Interface.MTU, mtu)
 			}
@@ -182,19 +205,25 @@ func (r *rig) run(remedy string) {
 	}
 }
 
+// addWide adds a pair with two queues, wide-a and wide-b, both in this namespace.
+func (r *rig) addWide() {
+	r.Helper()
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name, attrs.NumTxQueues, attrs.NumRxQueues = "wide-a", 2, 2
+	veth := netlink.NewVeth(attrs)
+	veth.PeerName, veth.PeerNumTxQueues, veth.PeerNumRxQueues = "wide-b", 2, 2
+	r.ok(netlink.LinkAdd(veth))
+	for _, name := range []string{"wide-a", "wide-b"} {
+		l, err := netlink.LinkByName(name)
+		r.ok(err)
+		r.ok(netlink.LinkSetUp(l))
+	}
+}
+
 // TestTooFewChannels: a peer with more TX queues than we have RX queues; the remedy works.
 func TestTooFewChannels(t *testing.T) {
 	onPair(t, func(r *rig) {
-		attrs := netlink.NewLinkAttrs()
-		attrs.Name, attrs.NumTxQueues, attrs.NumRxQueues = "wide-a", 2, 2
-		veth := netlink.NewVeth(attrs)
-		veth.PeerName, veth.PeerNumTxQueues, veth.PeerNumRxQueues = "wide-b", 2, 2
-		r.ok(netlink.LinkAdd(veth))
-		for _, name := range []string{"wide-a", "wide-b"} {
-			l, err := netlink.LinkByName(name)
-			r.ok(err)
-			r.ok(netlink.LinkSetUp(l))
-		}
+		r.addWide()
 		_, err := withEthtool(func(e *ethtool.Ethtool) (ethtool.Channels, error) {
 			return e.SetChannels("wide-a", ethtool.Channels{RxCount: 1, TxCount: 1})
 		})
@@ -202,7 +231,7 @@ func TestTooFewChannels(t *testing.T) {
 		rep := r.probe(Config{Interface: "wide-a"})
 		want(t, rep.Abilities, map[string]string{"native_attach": "no|ENOSPC|too few channels|ethtool -L wide-a rx 2", "generic_attach": "yes"})
 		r.run(rep.Abilities.Named("native_attach").Remedy)
-		want(t, r.probe(Config{Interface: "wide-a"}).Abilities, onVeth)
+		wantVeth(t, r.probe(Config{Interface: "wide-a"}).Abilities)
 	})
 }
 
@@ -237,7 +266,7 @@ func TestForeignProgram(t *testing.T) {
 				t.Errorf("program %d was replaced by %d, %s, %v", id, now.XDPProgID, now.XDPMode, err)
 			}
 			detach()
-			want(t, r.probe(Config{}).Abilities, onVeth)
+			wantVeth(t, r.probe(Config{}).Abilities)
 		})
 	}
 }
@@ -255,7 +284,7 @@ func TestQueueInUse(t *testing.T) {
 			}
 			return nil
 		}))
-		want(t, r.probe(Config{}).Abilities, onVeth)
+		wantVeth(t, r.probe(Config{}).Abilities)
 	})
 }
 
@@ -280,6 +309,23 @@ func TestLoopback(t *testing.T) {
 		if f := rep.Abilities.Named("native_attach"); f.Claimed != No || !strings.Contains(rep.Interface.Unusable, "not an Ethernet interface") {
 			t.Errorf("claimed %q; %+v", f.Claimed, rep.Interface)
 		}
+	})
+}
+
+// TestNoEthernet is refused both ways of attaching.
+func TestNoEthernet(t *testing.T) {
+	onPair(t, func(r *rig) {
+		attrs := netlink.NewLinkAttrs()
+		attrs.Name = "tun-p"
+		err := netlink.LinkAdd(&netlink.Tuntap{LinkAttrs: attrs, Mode: netlink.TUNTAP_MODE_TUN})
+		if errors.Is(err, os.ErrNotExist) {
+			t.Skipf("needs /dev/net/tun: %v", err)
+		}
+		r.ok(err)
+		rep := r.probe(Config{Interface: "tun-p"})
+		want(t, rep.Abilities, map[string]string{
+			"native_attach": "no|no Ethernet header", "generic_attach": "no|no Ethernet header", "link_reset": "untried|nothing was attached",
+		})
 	})
 }
 
@@ -388,6 +434,63 @@ func TestSendsNothing(t *testing.T) {
 		r.probe(Config{})
 		if got := r.receive(50 * time.Millisecond); got != nil {
 			t.Errorf("%d bytes were sent", len(got))
+		}
+	})
+}
+
+// newProber is one with all its rows.
+func (r *rig) newProber(name string) *prober {
+	r.Helper()
+	n, err := hw.Lookup(name)
+	r.ok(err)
+	p := &prober{facts: readFacts(n), ctx: r.Context()}
+	for _, a := range abilities {
+		p.findings = append(p.findings, findingOf(a))
+	}
+	return p
+}
+
+// TestOptionsRefused: a TX ring that is too small, and a capability that the others take. TestVeth is the control.
+func TestOptionsRefused(t *testing.T) {
+	onPair(t, func(r *rig) {
+		region, err := umem.Map(umem.Config{Frames: tryFrames})
+		r.ok(err)
+		defer region.Close()
+		s, err := afxdp.Open(t.Context(), afxdp.Config{Region: region, Ifindex: r.near.Attrs().Index, Mode: afxdp.ModeCopy, TxRing: ringSize / 2})
+		r.ok(err)
+		defer s.Close()
+		r.dropCaps(unix.CAP_NET_ADMIN)
+		p := r.newProber(nearName)
+		p.tryOptions(s)
+		want(t, p.findings, map[string]string{
+			"prefer_busy_poll": "no|EPERM|CAP_NET_ADMIN", "busy_poll_budget": "no|EPERM|CAP_NET_ADMIN",
+		})
+		if !older(t) {
+			want(t, p.findings, map[string]string{"tx_budget": "no|EACCES|refuses the number"})
+		}
+	})
+}
+
+// TestLinkReset: a carrier that is gone for a while is waited for, and the time told. TestVeth is the control.
+func TestLinkReset(t *testing.T) {
+	onPair(t, func(r *rig) {
+		r.addWide()
+		p := r.newProber("wide-a")
+		p.attached = true
+		peer, err := netlink.LinkByName("wide-b")
+		r.ok(err)
+		here, err := netlink.NewHandle() // its socket stays in this namespace
+		r.ok(err)
+		defer here.Close()
+		r.ok(here.LinkSetDown(peer))
+		up := make(chan error, 1)
+		time.AfterFunc(100*time.Millisecond, func() { up <- here.LinkSetUp(peer) })
+		p.awaitCarrier()
+		r.ok(<-up)
+		p.linkReset()
+		now, err := hw.Lookup("wide-a")
+		if f := p.at("link_reset"); f.Found != Yes || f.Unit != "ms" || f.Value < 10 || !now.Carrier || err != nil {
+			t.Errorf("%+v; carrier %v, %v", f, now.Carrier, err)
 		}
 	})
 }

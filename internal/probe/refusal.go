@@ -85,11 +85,17 @@ func (f *facts) nativeRefused(e unix.Errno) (reason, remedy string) {
 
 // blocking is what is set that keeps drivers from taking a program.
 func (f *facts) blocking() (reason, remedy string) {
+	off := func(feature string) string {
+		if !f.features[feature].Available {
+			return "xsend send --attach generic: " + feature + " is fixed"
+		}
+		return fmt.Sprintf("ethtool -K %s %s off", f.nic.Name, feature)
+	}
 	switch {
 	case f.active("rx-lro"):
-		return "LRO is on", fmt.Sprintf("ethtool -K %s rx-lro off", f.nic.Name)
+		return "LRO is on", off("rx-lro")
 	case f.active("rx-gro-hw"):
-		return "hardware GRO is on", fmt.Sprintf("ethtool -K %s rx-gro-hw off", f.nic.Name)
+		return "hardware GRO is on", off("rx-gro-hw")
 	case f.nic.MTU > 1500:
 		return fmt.Sprintf("the MTU of %d is too large for the driver's XDP buffers", f.nic.MTU), fmt.Sprintf("ip link set dev %s mtu 1500", f.nic.Name)
 	}

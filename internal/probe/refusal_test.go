@@ -37,6 +37,9 @@ func noProgram(f *facts)               { f.native = false }
 func noClaims(f *facts)                { f.claims = hw.XDPClaims{} }
 func channels(c Channels) func(*facts) { return func(f *facts) { f.channels = c } }
 func feature(name string) func(*facts) {
+	return func(f *facts) { f.features[name] = ethtool.FeatureState{Active: true, Available: true} }
+}
+func fixed(name string) func(*facts) {
 	return func(f *facts) { f.features[name] = ethtool.FeatureState{Active: true} }
 }
 
@@ -52,6 +55,7 @@ func TestRefusals(t *testing.T) {
 		{"native_attach", unix.EINVAL, nic(feature("rx-lro")), "LRO is on", "ethtool -K eth1 rx-lro off"},
 		{"native_attach", unix.EOPNOTSUPP, nic(feature("rx-lro")), "LRO is on", "ethtool -K eth1 rx-lro off"},
 		{"native_attach", unix.EINVAL, nic(feature("rx-gro-hw")), "hardware GRO is on", "ethtool -K eth1 rx-gro-hw off"},
+		{"native_attach", unix.EINVAL, nic(fixed("rx-gro-hw")), "hardware GRO is on", "--attach generic: rx-gro-hw is fixed"},
 		{"native_attach", unix.EINVAL, nic(mtu(9000)), "MTU of 9000", "ip link set dev eth1 mtu 1500"},
 		{"native_attach", unix.ERANGE, nic(mtu(9000)), "MTU of 9000", "ip link set dev eth1 mtu 1500"},
 		{"native_attach", unix.EINVAL, nic(channels(Channels{Combined: 8, MaxCombined: 8})), "too few channels", "ethtool -L eth1 combined 4"},
