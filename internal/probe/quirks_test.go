@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vishvananda/netlink"
+
 	"github.com/xsend/xsend/dataplane/afxdp"
 	"github.com/xsend/xsend/umem"
 )
@@ -74,14 +76,26 @@ func TestChecksumControls(t *testing.T) {
 func TestGoodDescriptorsShowNothing(t *testing.T) {
 	onPair(t, func(r *rig) {
 		r.ok(r.tryOn(t.Context(), afxdp.Config{TxMetadataLen: afxdp.MetadataLen}, func(s *trial) error {
-			d := s.put(0, quirkLen)
-			s.metadata(&d, 0, 0) // metadata that asks for nothing
-			s.send(d)
-			s.socket.Kick()
-			got := s.reap(2, silence)
+			wedged, completed := s.wedgedBy(0) // metadata that asks for nothing
 			st, err := s.socket.Stats()
-			if s.socket.TxUnsent() != 0 || !slices.Equal(got, []uint64{d.Addr}) || st.TxInvalid != 0 || s.lastErrno() != 0 || err != nil {
-				t.Errorf("unsent %d, completed %v, %+v, %v, %v", s.socket.TxUnsent(), got, st, s.lastErrno(), err)
+			if wedged || completed != 1 || st.TxInvalid != 0 || s.lastErrno() != 0 || err != nil {
+				t.Errorf("wedged %v, %d completed, %+v, %v, %v", wedged, completed, st, s.lastErrno(), err)
+			}
+			return nil
+		}))
+	})
+}
+
+// TestComesBack: with the interface down the kernel takes nothing and returns nothing.
+func TestComesBack(t *testing.T) {
+	onPair(t, func(r *rig) {
+		r.ok(r.tryOn(t.Context(), afxdp.Config{}, func(s *trial) error {
+			if !s.comesBack(s.put(0, quirkLen)) {
+				t.Error("a good descriptor doesn't come back")
+			}
+			r.ok(netlink.LinkSetDown(r.near))
+			if s.comesBack(s.put(1, quirkLen)) {
+				t.Error("one that the kernel didn't take comes back")
 			}
 			return nil
 		}))
@@ -138,6 +152,15 @@ func TestReopenWaitsOnlyWhereBusy(t *testing.T) {
 		}
 		r.ok(second.Close())
 	})
+}
+
+func TestDeferred(t *testing.T) {
+	var never, some Finding
+	never.deferred(0, 10, 0)
+	some.deferred(3, 10, 2*time.Millisecond+1)
+	if never.Found != No || never.Value != 0 || some.Found != Yes || some.Value != 3 || some.Reason != "in use 3 of 10 times" {
+		t.Errorf("never: %+v, sometimes: %+v", never, some)
+	}
 }
 
 func TestSummed(t *testing.T) {

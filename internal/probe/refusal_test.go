@@ -102,6 +102,21 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// TestBinds: each ability is tried with what it is about, and with nothing else. A kernel that has them all can't tell.
+func TestBinds(t *testing.T) {
+	for _, b := range binds {
+		c := b.cfg
+		got := fmt.Sprint(!c.NoWakeup, c.SG, c.TxMetadataLen > 0, c.TxSoftwareChecksum, c.Mode)
+		want := fmt.Sprint(b.name == "need_wakeup", b.name == "sg_bind", strings.HasPrefix(b.name, "tx_"), b.name == "tx_software_checksum", afxdp.ModeCopy)
+		if got != want {
+			t.Errorf("%s: wakeup, scatter-gather, metadata, software checksum, mode: %s, want %s", b.name, got, want)
+		}
+	}
+	if len(binds) != 4 {
+		t.Errorf("%d of them", len(binds))
+	}
+}
+
 // TestGenericCosts: what the kernel would switch off for good is left on, and a generic program not tried.
 func TestGenericCosts(t *testing.T) {
 	for _, name := range []string{"rx-lro", "rx-gro-hw"} {

@@ -235,17 +235,26 @@ func (p *prober) tryZeroCopy(region *umem.Region) {
 	p.awaitCarrier()
 }
 
+// tryCopy tries what a socket can be opened with.
 func (p *prober) tryCopy(region *umem.Region) {
-	mode := afxdp.ModeCopy
-	if p.at("zero_copy_bind").Found == Yes {
-		mode = afxdp.ModeZeroCopy
+	for _, b := range binds {
+		cfg := b.cfg
+		if b.name == "need_wakeup" && p.at("zero_copy_bind").Found == Yes {
+			cfg.Mode = afxdp.ModeZeroCopy
+		}
+		p.try(b.name, region, cfg)
 	}
-	p.try("need_wakeup", region, afxdp.Config{Mode: mode})
-	p.try("sg_bind", region, afxdp.Config{Mode: afxdp.ModeCopy, SG: true, NoWakeup: true})
-	p.try("tx_metadata", region, afxdp.Config{Mode: afxdp.ModeCopy, NoWakeup: true, TxMetadataLen: afxdp.MetadataLen})
-	p.try("tx_software_checksum", region, afxdp.Config{
-		Mode: afxdp.ModeCopy, NoWakeup: true, TxMetadataLen: afxdp.MetadataLen, TxSoftwareChecksum: true,
-	})
+}
+
+// binds are what a socket is opened with for each ability.
+var binds = []struct {
+	name string
+	cfg  afxdp.Config
+}{
+	{"need_wakeup", afxdp.Config{Mode: afxdp.ModeCopy}},
+	{"sg_bind", afxdp.Config{Mode: afxdp.ModeCopy, NoWakeup: true, SG: true}},
+	{"tx_metadata", afxdp.Config{Mode: afxdp.ModeCopy, NoWakeup: true, TxMetadataLen: afxdp.MetadataLen}},
+	{"tx_software_checksum", afxdp.Config{Mode: afxdp.ModeCopy, NoWakeup: true, TxMetadataLen: afxdp.MetadataLen, TxSoftwareChecksum: true}},
 }
 
 // tryOptions sets the options of a socket that is bound.
