@@ -3,7 +3,8 @@
 //
 // # What it owns
 //
-// Questions to rtnetlink (RTM_GETLINK, RTM_GETROUTE, RTM_GETADDR, RTM_GETNEIGH) and to the ethtool ioctl;
+// Questions to rtnetlink (RTM_GETLINK, RTM_GETROUTE, RTM_GETADDR, RTM_GETNEIGH), to the ethtool ioctl, and to
+// generic netlink (family "netdev": what a driver claims of XDP);
 // the request that makes the kernel resolve a neighbour (NTF_USE); a kernel TCP socket that keeps a local
 // port from being taken; the list of capabilities that AF_XDP asks for. [Watch] follows link, route and
 // neighbour while connections live.

@@ -25,6 +25,7 @@ type kernel struct {
 	use         func(index int, addr netip.Addr) error
 	driver      func(name string) (driverInfo, error)
 	channels    func(name string) (channelCounts, error)
+	netdev      func(index int) ([]byte, error)
 	close       func()
 }
 
@@ -50,6 +51,7 @@ func dialKernel() (*kernel, error) {
 		use:         func(index int, addr netip.Addr) error { return h.NeighSet(useRequest(index, addr)) },
 		driver:      readDriver,
 		channels:    readChannels,
+		netdev:      askNetdev,
 		close:       func() { h.Close(); s.Close() },
 	}, nil
 }

@@ -105,7 +105,7 @@ func TestParseMalformed(t *testing.T) {
 	}
 }
 
-// FuzzParse feeds both parsers: no bytes may make them panic or return what isn't in the message.
+// FuzzParse feeds the parsers: no bytes may make them panic or return what isn't in the message.
 func FuzzParse(f *testing.F) {
 	f.Add([]byte{})
 	f.Add(linkBytes(0, 3, 1, attr(unix.IFLA_IFNAME, 'a', 0), attr(unix.IFLA_XDP, attr(unix.IFLA_XDP_ATTACHED, 1)...)))
@@ -115,6 +115,9 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if m, err := parseLink(b); err == nil && (len(m.name) > len(b) || len(m.mac) > len(b) || len(m.kind) > len(b)) {
 			t.Errorf("link %+v from %d bytes", m, len(b))
+		}
+		if c, err := parseClaims(b, 7); err == nil && c != (XDPClaims{}) && len(b) < nl.SizeofGenlmsg+2*(unix.SizeofRtAttr+4) {
+			t.Errorf("claims %+v from %d bytes", c, len(b))
 		}
 		if m, err := parseNeighbour(b); err == nil && m.usable() != (MAC{}) && len(b) < unix.SizeofNdMsg+unix.SizeofRtAttr+len(MAC{}) {
 			t.Errorf("neighbour %+v from %d bytes", m, len(b))

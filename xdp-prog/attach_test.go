@@ -179,7 +179,7 @@ func checkBusy(t *testing.T, err error, name string, id uint32, held Mode) *Busy
 // takeAdvice runs the command that the error recommends, and attaches.
 func (p *pair) takeAdvice(t *testing.T, b *BusyError) {
 	t.Helper()
-	advice := b.remedy()
+	advice := b.Remedy()
 	if b.LinkID != 0 {
 		advice = advice[strings.Index(advice, "bpftool"):]
 	} else {

@@ -31,14 +31,14 @@ type BusyError struct {
 // Error names interface, program and remedy.
 func (e *BusyError) Error() string {
 	return fmt.Sprintf("interface %s: %v: program %d %q, %s; it is not evicted, remove it first: %s",
-		e.Interface, ErrBusy, e.ProgramID, e.ProgramName, e.Attached, e.remedy())
+		e.Interface, ErrBusy, e.ProgramID, e.ProgramName, e.Attached, e.Remedy())
 }
 
 // Unwrap makes errors.Is(err, ErrBusy) true.
 func (e *BusyError) Unwrap() error { return ErrBusy }
 
-// remedy is a command. Netlink can't detach what a bpf_link holds.
-func (e *BusyError) remedy() string {
+// Remedy is a command that removes the program. Netlink can't detach what a bpf_link holds.
+func (e *BusyError) Remedy() string {
 	if e.LinkID != 0 {
 		return fmt.Sprintf("end the process that attached it, or bpftool link detach id %d", e.LinkID)
 	}

@@ -63,6 +63,9 @@ type Config struct {
 	// TxMetadataLen is 0 or MetadataLen: the bytes in front of a descriptor's
 	// address that hold struct xsk_tx_metadata where its options say so.
 	TxMetadataLen int
+	// TxSoftwareChecksum has the kernel fill in the checksums that metadata asks for
+	// (XDP_UMEM_TX_SW_CSUM), whatever the NIC can: copy mode only. It takes TxMetadataLen.
+	TxSoftwareChecksum bool
 
 	// TxBudget is how many descriptors a doorbell may take in copy mode, 32 to
 	// TxRing; 0 is TxRing. What the kernel refuses is left at 32: see Budget.
@@ -132,11 +135,18 @@ func (c Config) check() error {
 		return fmt.Errorf("%w: %d bytes of TX metadata: must be 0 or %d", ErrConfig, c.TxMetadataLen, MetadataLen)
 	case c.BusyPoll < 0 || c.BusyPoll > time.Second || c.BusyPoll%time.Microsecond != 0:
 		return fmt.Errorf("%w: busy poll for %v: must be whole microseconds up to a second", ErrConfig, c.BusyPoll)
+	case c.TxSoftwareChecksum && c.TxMetadataLen == 0:
+		return fmt.Errorf("%w: the kernel computes a checksum where TX metadata asks for it: set TxMetadataLen too", ErrConfig)
+	case c.TxSoftwareChecksum && c.Mode == ModeZeroCopy:
+		return fmt.Errorf("%w: in zero-copy mode the kernel sees no packet that it could sum", ErrNoZeroCopy)
 	case c.TxBudget < 0 || c.BusyPollBudget < 0 || c.SendBuffer < 0 || c.BindTimeout < 0 || c.ZeroCopyMaxSegs < 0:
 		return fmt.Errorf("%w: a negative budget, send buffer, timeout or segment count", ErrConfig)
 	}
 	return c.checkRings()
 }
+
+// copyOnly says that ModeAuto has nothing but copy mode to try.
+func (c Config) copyOnly() bool { return c.GenericProgram || c.TxSoftwareChecksum }
 
 func (c Config) checkRings() error {
 	for _, r := range []struct {

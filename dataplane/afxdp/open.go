@@ -43,7 +43,7 @@ func (s *Socket) setUp(ctx context.Context, cfg Config) (err error) {
 		return err
 	}
 	w := cfg.where()
-	if err := register(s.fd, cfg.Region.Memory(), cfg.Region.ChunkSize(), cfg.TxMetadataLen); err != nil {
+	if err := register(s.fd, cfg.Region.Memory(), cfg.Region.ChunkSize(), cfg.TxMetadataLen, cfg.TxSoftwareChecksum); err != nil {
 		return xsk.RegisterRefused(w, cfg.TxMetadataLen > 0, err)
 	}
 	if err := s.makeRings(w, cfg); err != nil {
@@ -154,7 +154,7 @@ func (s *Socket) bind(ctx context.Context, cfg Config) (err error) {
 	if cfg.SG {
 		flags |= unix.XDP_USE_SG
 	}
-	for _, mode := range cfg.Mode.Attempts(cfg.GenericProgram) {
+	for _, mode := range cfg.Mode.Attempts(cfg.copyOnly()) {
 		err = bindQueue(ctx, s.fd, cfg, flags|mode)
 		if err == nil || errors.Is(err, ErrQueueBusy) || ctx.Err() != nil {
 			return err // who waited for a queue in vain does not wait twice
