@@ -85,7 +85,7 @@ func guard(args []string, log io.Writer, with restorer) error {
 	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE) // it ends after the run, not with it
 	l := &lock{os.NewFile(guardLock, args[1])}
 	pipe := os.NewFile(guardPipe, "pipe")
-	if l.file == nil || pipe == nil {
+	if l.file == nil || pipe == nil || !isStill(l.file, args[1]) {
 		return errors.New("guardian: descriptors are missing: xsend starts it by itself")
 	}
 	unix.CloseOnExec(guardLock)

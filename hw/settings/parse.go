@@ -49,6 +49,16 @@ func (c Change) Add(g Group, text string) error {
 	return nil
 }
 
+// check finds groups that nobody can ask for.
+func (c Change) check() error {
+	for g := range c {
+		if !slices.Contains(order, g) {
+			return fmt.Errorf("%w: %s can't be asked for, it is only put back", ErrSyntax, g)
+		}
+	}
+	return nil
+}
+
 func parse(g Group, text string) (Values, error) {
 	switch {
 	case g == MTU:

@@ -62,6 +62,9 @@ type Run struct {
 // is as it was, or the error says what is not: [ErrRefused], [ErrHeld], [ErrLeftOver], [ErrForce], [ErrJournal], hw.ErrNoInterface or that
 // of ctx.
 func Begin(ctx context.Context, cfg Config) (*Run, error) {
+	if err := cfg.Change.check(); err != nil {
+		return nil, err
+	}
 	cfg.setDefaults()
 	link, err := hw.Lookup(cfg.Interface)
 	if err != nil {
