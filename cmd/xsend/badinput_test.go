@@ -17,6 +17,7 @@ type bad struct {
 }
 
 func TestBadInput(t *testing.T) {
+	state := stateDir(t)
 	r := newRig(t, lab.Config{})
 	dir := t.TempDir()
 	path, _ := file(t, 1000)
@@ -74,6 +75,30 @@ func TestBadInput(t *testing.T) {
 		{"chunk", []string{"--chunk", "1000", open, path}, 2, []string{"1000", "2048", "4096"}},
 		{"queues", []string{"--queues", "9", open, path}, 2, []string{"9 queues", "veth-a"}},
 		{"zero-copy on veth", []string{"--mode", "zerocopy", open, path}, 2, []string{"veth-a", "zero-copy"}},
+		{"--set without a value", []string{"--set", "tx-scatter-gather", open, path}, 2, []string{"--set", `"tx-scatter-gather"`, "tx-scatter-gather=on"}},
+		{"--set neither on nor off", []string{"--set", "rx-gro=1", open, path}, 2, []string{"--set", "rx-gro=1", "on or off"}},
+		{"--set both", []string{"--set", "rx-gro=on", "--set", "rx-gro=off", open, path}, 2, []string{"--set", "rx-gro", "choose one"}},
+		{"--set by ethtool's name", []string{"--set", "tso=on", open, path}, 2, []string{"veth-a: set tso=on", "no such feature", "tx-tcp-segmentation"}},
+		{"--set of a fixed one", []string{"--set", "rx-lro=on", open, path}, 2, []string{"veth-a: set rx-lro=on", "[fixed]", "leave it out"}},
+		{"--set without what it needs", []string{"--set", "tx-tcp-segmentation=on", open, path}, 2, []string{"veth-a: set tx-tcp-segmentation=on", "depends on another feature", "--set"}},
+		{"--set-ring on veth", []string{"--set-ring", "rx=512", open, path}, 2, []string{"veth-a: set ring rx=512", "operation not supported", "leave --set-ring out"}},
+		{"--set-ring nonsense", []string{"--set-ring", "512", open, path}, 2, []string{"--set-ring", `"512"`, "rx=512,tx=512"}},
+		{"--set-ring 0", []string{"--set-ring", "rx=0", open, path}, 2, []string{"--set-ring", "rx=0", "from 1 to"}},
+		{"--set-ring of what", []string{"--set-ring", "up=5", open, path}, 2, []string{"--set-ring", `"up"`, "rx-jumbo"}},
+		{"--set-channels 0", []string{"--set-channels", "0", open, path}, 2, []string{"--set-channels", `"0"`, "from 1 to"}},
+		{"--set-channels too many", []string{"--set-channels", "64", open, path}, 2, []string{"veth-a: set channels.rx=64", "at most 1", "choose"}},
+		{"--set-channels of what", []string{"--set-channels", "up=5", open, path}, 2, []string{"--set-channels", `"up"`, "combined"}},
+		{"--set-coalesce on veth", []string{"--set-coalesce", "rx-usecs=8", open, path}, 2, []string{"veth-a: set coalesce rx-usecs=8", "operation not supported", "leave --set-coalesce out"}},
+		{"--set-coalesce nonsense", []string{"--set-coalesce", "rx-usecs=fast", open, path}, 2, []string{"--set-coalesce", "rx-usecs=fast", "number from 0"}},
+		{"--set-coalesce of what", []string{"--set-coalesce", "up=5", open, path}, 2, []string{"--set-coalesce", `"up"`, "rx-usecs"}},
+		{"--set-coalesce adaptive", []string{"--set-coalesce", "adaptive-rx=1", open, path}, 2, []string{"--set-coalesce", "adaptive-rx=1", "on or off"}},
+		{"--set-pause on veth", []string{"--set-pause", "rx=off", open, path}, 2, []string{"veth-a: set pause rx=off", "operation not supported", "leave --set-pause out"}},
+		{"--set-pause nonsense", []string{"--set-pause", "rx=2", open, path}, 2, []string{"--set-pause", "rx=2", "on or off"}},
+		{"--set-pause twice", []string{"--set-pause", "rx=on,rx=off", open, path}, 2, []string{"--set-pause", "pause.rx", "choose one"}},
+		{"--mtu too small", []string{"--mtu", "67", open, path}, 2, []string{"--mtu", `"67"`, "from 68 to 65535"}},
+		{"--mtu nonsense", []string{"--mtu", "big", open, path}, 2, []string{"--mtu", `"big"`, "from 68 to 65535"}},
+		{"--mtu too large for a frame", []string{"--mtu", "9000", open, path}, 2, []string{"veth-a", "9000", "mtu"}},
+		{"--mtu too large for the NIC", []string{"--mtu", "65536", open, path}, 2, []string{"--mtu", `"65536"`, "from 68 to 65535"}},
 		{"capture file", []string{"--pcap", dir + "/none/x", open, path}, 2, []string{dir + "/none/x"}},
 	}
 	for _, row := range rows {
@@ -85,11 +110,13 @@ func TestBadInput(t *testing.T) {
 				t.Errorf("printed %q on standard output", out)
 			}
 			at.clean()
+			empty(t, state)
 		})
 	}
 }
 
 func TestBadInputOfTheOtherCommands(t *testing.T) {
+	stateDir(t)
 	r := newRig(t, lab.Config{})
 	for _, row := range []bad{
 		{"sink: address", []string{"sink", "--listen", "192.0.2.9:1"}, 2, []string{"192.0.2.9:1", "no interface here"}},
@@ -117,6 +144,10 @@ func TestBadInputOfTheOtherCommands(t *testing.T) {
 		{"demo: file", []string{"demo", "--file", "/nonexistent"}, 2, []string{"/nonexistent", "no such file"}},
 		{"demo: directory", []string{"demo", "--file", "/"}, 2, []string{"regular file"}},
 		{"demo: MTU", []string{"demo", "--mtu", "9", "--file", "/etc/hostname"}, 2, []string{"MTU 9"}},
+		{"restore: interface and --all", []string{"restore", "veth-a", "--all"}, 2, []string{"veth-a", "--all", "choose one"}},
+		{"restore: no such interface", []string{"restore", "nope0"}, 2, []string{"nope0", "no such interface", "veth-a"}},
+		{"restore: two interfaces", []string{"restore", "lo", "veth-a"}, 2, []string{"at most 1"}},
+		{"guard by hand", []string{"guard", "/nonexistent", "/nonexistent"}, 1, []string{"guardian", "xsend starts it by itself"}},
 		{"bench wire: rate", []string{"bench", "wire", "--rate", "300M"}, 2, []string{"300000000", "choose 1M to 200M"}},
 		{"bench wire: turns", []string{"bench", "wire", "--turns", "0"}, 2, []string{"--turns 0"}},
 		{"bench fair: rate", []string{"bench", "fair", "--rate", "300M"}, 2, []string{"300000000", "choose 1M to 200M"}},
@@ -202,7 +233,7 @@ func (p *proc) saysInJSONMode(r *rig) {
 func TestHelpAndCompletion(t *testing.T) {
 	for _, args := range [][]string{
 		{"--help"}, {"send", "--help"}, {"sink", "--help"}, {"demo", "--help"}, {"lab", "--help"}, {"lab", "exec", "--help"},
-		{"bench", "--help"}, {"version", "--help"}, {"completion", "bash"}, {"completion", "zsh"}, {"version"},
+		{"bench", "--help"}, {"restore", "--help"}, {"version", "--help"}, {"completion", "bash"}, {"completion", "zsh"}, {"version"},
 	} {
 		out, code := runHere(t, args...)
 		if code != 0 || len(out) < 20 {

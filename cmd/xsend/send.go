@@ -51,6 +51,7 @@ Exit codes: 0 all was ACKed and every frame is back; 1 started and failed; 2 not
   tar c dir | xsend send receiver.example:9000 -
   xsend send --pattern -t 30 -P 4 --json 192.0.2.7:9000
   xsend send --json-stream 192.0.2.7:9000 big.iso | jq -c 'select(.event == "interval").data.sum'
+  xsend send --set tx-scatter-gather=on --set-ring rx=4096,tx=4096 --mtu 3000 192.0.2.7:9000 big.iso
   xsend send --pattern -n 1G --release submit --rewrite 10.77.0.2:9000    see what the wrong way does`,
 		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, std, args) },
@@ -60,6 +61,7 @@ Exit codes: 0 all was ACKed and every frame is back; 1 started and failed; 2 not
 	f.whatFlags(flags)
 	f.pathFlags(cmd)
 	f.dataplaneFlags(cmd)
+	f.settingsFlags(flags)
 	f.outputFlags(flags)
 	return cmd
 }

@@ -199,6 +199,7 @@ func sumLines(b *strings.Builder, r *transfer.Report) {
 	fmt.Fprintf(b, "sent        %d bytes in %.2f s, %s, CPU %.0f %%\n", r.Bytes, r.Seconds, units.BitRate(r.BitsPerSecond), r.CPU.Total)
 	fmt.Fprintf(b, "dataplane   %s on %s (%s), %s, attach %s, binding %s, release %s, MTU %d, MSS %d\n",
 		r.Mode, r.Start.Interface, r.Start.Driver, "checksum "+r.Checksum+", sg "+r.SG, r.Attach, r.Binding, r.Release, r.MTU, r.MSS)
+	settingsLines(b, r)
 	fmt.Fprintf(b, "frames      %d, %d free, %d leaked, %d quarantined\n", r.Frames.Total, r.Frames.Free, r.Frames.Leaked, r.Frames.Quarantined)
 	fmt.Fprintf(b, "descriptors %d submitted, %d completed, %d quarantined, %d spurious\n", r.Descs.Submitted, r.Descs.Completed, r.Descs.Quarantined, r.Descs.Spurious)
 	fmt.Fprintf(b, "bytes       %d written, %d released, %d lent while held\n", r.BytesWritten, r.BytesReleased, r.LentWhileHeld)

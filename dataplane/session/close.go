@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/xsend/xsend/dataplane"
+	"github.com/xsend/xsend/hw/settings"
 	xdpprog "github.com/xsend/xsend/xdp-prog"
 )
 
@@ -14,6 +15,8 @@ type Report struct {
 	Counters          dataplane.Counters // over all queues
 	RewrittenInFlight uint64             // descriptors whose bytes changed under the kernel; only with Config.Witness
 	Program           xdpprog.Counters
+	Settings          []settings.Setting // of the NIC, while the session lasted; those of Config.Settings first
+	Restored          *settings.Restored // how the NIC was put back; nil where nothing was set
 }
 
 // Frames is where the frames are.
@@ -67,6 +70,7 @@ func (s *Session) close() (Report, error) {
 		report.Program, _ = s.prog.Counters()
 	}
 	err = errors.Join(err, s.stop())
+	report.settle(s.set)
 	report.Counters = s.Counters()
 	report.RewrittenInFlight = s.RewrittenInFlight()
 	for _, q := range s.queues {
@@ -108,6 +112,7 @@ func (s *Session) stop() error {
 	if s.region != nil {
 		errs = append(errs, s.region.Close())
 	}
+	errs = append(errs, s.restoreSettings()) // no program and no socket keeps the driver from it any more
 	if s.ns != nil {
 		s.ns.close()
 	}

@@ -81,6 +81,17 @@ func TestNothingIsLeft(t *testing.T) {
 			}
 			closed(t, s)
 		},
+		"with settings": func(t *testing.T, r *rig, rc *receiver) {
+			s := r.open(session.Config{Settings: set(t)})
+			if err := write(within(t), dial(t, s, rc.addr), payload(1, 1<<20)); err != nil {
+				t.Error(err)
+			}
+			closed(t, s)
+		},
+		"settings refused": func(t *testing.T, r *rig, rc *receiver) {
+			cfg := session.Config{Settings: set(t), Frames: 100}
+			refusedOpen(cfg)(t, r, rc)
+		},
 		"no neighbour":  refusedOpen(session.Config{Destination: netip.MustParseAddr("10.77.0.77"), NeighbourWait: 50 * time.Millisecond}),
 		"no memory":     refusedOpen(session.Config{Frames: 1 << 40}),
 		"no zero-copy":  refusedOpen(session.Config{Mode: 2}),

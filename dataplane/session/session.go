@@ -16,6 +16,7 @@ import (
 
 	"github.com/xsend/xsend/dataplane"
 	"github.com/xsend/xsend/hw"
+	"github.com/xsend/xsend/hw/settings"
 	"github.com/xsend/xsend/umem"
 	xdpprog "github.com/xsend/xsend/xdp-prog"
 )
@@ -54,6 +55,7 @@ type Session struct {
 	trust  bool
 	sg     bool // packets of several descriptors
 	ns     *namespace
+	set    *settings.Run // nil where nothing was to be set
 	prog   *xdpprog.Program
 	region *umem.Region // shared by all queues of the native binding
 	queues []*queue
@@ -108,7 +110,7 @@ type Info struct {
 }
 
 // Open puts a session together. Whatever error it returns, nothing was started and
-// nothing is left behind.
+// nothing is left behind, unless it is also settings.ErrNotRestored.
 func Open(ctx context.Context, cfg Config) (*Session, error) {
 	if err := cfg.setDefaults(); err != nil {
 		return nil, err
@@ -119,8 +121,7 @@ func Open(ctx context.Context, cfg Config) (*Session, error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	if err := s.open(ctx); err != nil {
-		s.abandon()
-		return nil, err
+		return nil, errors.Join(err, s.abandon())
 	}
 	return s, nil
 }
@@ -166,7 +167,7 @@ func (c *Config) setDefaults() error {
 	return nil
 }
 
-// open follows the order that drivers ask for: attach first, wait for the carrier,
+// open follows the order that drivers ask for: set the NIC, attach, wait for the carrier,
 // then bind; sockets are in the map before the first packet leaves.
 func (s *Session) open(ctx context.Context) (err error) {
 	if s.ns, err = currentNamespace(); err != nil {
@@ -180,6 +181,9 @@ func (s *Session) open(ctx context.Context) (err error) {
 	}
 	path, err := s.findPath(ctx)
 	if err != nil {
+		return err
+	}
+	if err = s.applySettings(ctx); err != nil {
 		return err
 	}
 	if err = s.chooseGeometry(); err != nil {
@@ -289,9 +293,15 @@ func (s *Session) describe(path hw.Path) {
 func (s *Session) Info() Info { return s.info }
 
 // abandon takes down what Open had put up when it failed: no poller runs yet.
-func (s *Session) abandon() {
+// The error is that of settings which could not be put back; else the one that matters is Open's.
+func (s *Session) abandon() error {
 	s.cancel()
-	_ = s.stop() // the error that matters is Open's
+	_ = s.stop()
+	if s.set == nil {
+		return nil
+	}
+	_, err := s.set.Restore() // again: the first one's answer
+	return err
 }
 
 // Program counts what the steering program saw.

@@ -10,6 +10,7 @@ import (
 	"github.com/xsend/xsend/dataplane"
 	"github.com/xsend/xsend/dataplane/afxdp"
 	"github.com/xsend/xsend/dataplane/session"
+	"github.com/xsend/xsend/hw/settings"
 	"github.com/xsend/xsend/tcp"
 	xdpprog "github.com/xsend/xsend/xdp-prog"
 )
@@ -79,6 +80,8 @@ type Config struct {
 	Queues      int    // RX queues that get a socket; 0 = all
 	Frames      int    // 0 = the session's default
 	Chunk       int    // bytes; 0 = the session's default
+
+	Settings settings.Config // what the NIC is set to; without a Change it is left alone
 
 	Rewrite bool   // overwrite each frame with Marker as soon as it is handed back
 	Hash    bool   // SHA-256 of what was sent
@@ -164,7 +167,7 @@ func (c *Config) sessionConfig(dst netip.Addr) (session.Config, error) {
 	sc := session.Config{
 		Interface: c.Interface, Destination: dst, Source: c.Source, Tagged: c.Tagged, VLAN: c.VLAN, Binding: session.Binding(c.Binding),
 		Queues: c.Queues, Frames: c.Frames, Chunk: c.Chunk, Writers: c.Parallel, Witness: c.Rewrite, Warn: c.Warn,
-		NoWakeup: c.NoWakeup, Budget: c.Budget, BusyPoll: c.BusyPoll, HugePages: c.HugePages,
+		NoWakeup: c.NoWakeup, Budget: c.Budget, BusyPoll: c.BusyPoll, HugePages: c.HugePages, Settings: c.Settings,
 	}
 	var errs []error
 	read := func(err error) { errs = append(errs, err) }

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/xsend/xsend/hw/settings"
 	"github.com/xsend/xsend/tcp"
 )
 
@@ -42,6 +43,9 @@ type Report struct {
 	MTU      int    `json:"mtu"`      // the interface's, bytes
 	MSS      int    `json:"mss"`      // payload bytes of a full segment, of the first stream
 	CPU      CPU    `json:"cpu_utilization"`
+
+	Settings []settings.Setting `json:"settings,omitempty"` // of the NIC, for the time of the run; what was asked for first
+	Restored *settings.Restored `json:"restored,omitempty"` // how they were put back; nil where none was asked for
 
 	Streams   []StreamReport `json:"streams"`
 	Intervals []Interval     `json:"intervals"`

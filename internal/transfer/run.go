@@ -291,6 +291,7 @@ func (r *run) close() error {
 	rep.Rx = Rx{Packets: c.RxPackets, TCP: c.RxTCP, ICMP: c.RxICMP, Unknown: c.RxUnknown, Checksum: c.RxChecksum, Bad: c.RxBad}
 	rep.BytesWritten, rep.BytesReleased, rep.BytesAborted = c.BytesWritten, c.BytesReleased, c.BytesAborted
 	rep.LentWhileHeld, rep.RewrittenInFlight = c.LentWhileHeld, left.RewrittenInFlight
+	rep.Settings, rep.Restored = left.Settings, left.Restored
 	rep.Witnessed = r.cfg.Rewrite || r.wrongMode()
 	if r.capture != nil {
 		rep.Pcap = &PcapSummary{File: r.cfg.Pcap, Lost: c.TapLost}

@@ -1,0 +1,249 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/safchain/ethtool"
+	"github.com/xsend/xsend/hw"
+	"github.com/xsend/xsend/internal/lab"
+)
+
+// state is what a second reader sees of the sender's interface.
+type nicState struct {
+	mtu, rx, tx int
+	features    string // all that are on
+}
+
+func (r *rig) nic() (s nicState) {
+	r.t.Helper()
+	if err := r.Do(lab.Sender, func() error {
+		link, err := hw.Lookup("veth-a")
+		if err != nil {
+			return err
+		}
+		s.mtu, s.rx, s.tx = link.MTU, link.RxQueues, link.TxQueues
+		e, err := ethtool.NewEthtool()
+		if err != nil {
+			return err
+		}
+		defer e.Close()
+		all, err := e.Features("veth-a")
+		var names []string
+		for name, on := range all {
+			if on {
+				names = append(names, name)
+			}
+		}
+		slices.Sort(names)
+		s.features = strings.Join(names, " ")
+		return err
+	}); err != nil {
+		r.t.Fatal(err)
+	}
+	return s
+}
+
+func (s nicState) has(feature string) bool {
+	return slices.Contains(strings.Fields(s.features), feature)
+}
+
+// becomes waits until the interface is as it was, or no longer.
+func (r *rig) becomes(what string, ok func(nicState) bool) {
+	r.t.Helper()
+	for end := time.Now().Add(patience); !ok(r.nic()); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			r.t.Fatalf("never %s: %+v", what, r.nic())
+		}
+	}
+}
+
+// stateDir gives the programs that the test starts a state directory of its own.
+func stateDir(t *testing.T) string {
+	dir := t.TempDir()
+	t.Setenv("XSEND_STATE_DIR", dir)
+	return dir
+}
+
+func empty(t *testing.T, dir string) {
+	t.Helper()
+	left, err := os.ReadDir(dir)
+	if err != nil || len(left) > 0 {
+		t.Errorf("%s holds %v, %v", dir, left, err)
+	}
+}
+
+// setFlags change features with all that depends on them, channels and the MTU.
+var setFlags = []string{"--set", "tx-checksum-ip-generic=on", "--set", "rx-gro=on", "--set-channels", "1", "--mtu", "1400"}
+
+func asSet(s nicState) bool {
+	return s.mtu == 1400 && s.rx == 1 && s.tx == 1 && s.has("tx-checksum-ip-generic") && s.has("tx-udp-segmentation") && s.has("rx-gro")
+}
+
+// What --set changes is there in mid-run and gone afterwards; a signal is an ordinary end; the transfer is whole.
+func TestSettingsOfARun(t *testing.T) {
+	dir := stateDir(t)
+	r := newRig(t, lab.Config{Queues: 2})
+	before := r.nic()
+	path, sum := file(t, 4_000_000)
+	s, to := r.sink("--once")
+	p := r.start(lab.Sender, nil, append(append([]string{"send", "--json", "--hash", "-b", "16M"}, setFlags...), to, path)...)
+	r.becomes("as it is asked for", asSet)
+	p.want(0)
+	received(t, s, 1, 4_000_000, sum)
+	if after := r.nic(); after != before {
+		t.Errorf("afterwards %+v, want %+v", after, before)
+	}
+	rep := p.report()
+	sound(t, rep, 4_000_000)
+	for path, want := range map[string]any{
+		"restored.exact": true, "settings.0.name": "rx-gro", "settings.0.requested": "on", "settings.0.before": "off", "settings.0.active": "on",
+		"settings.1.name": "tx-checksum-ip-generic", "settings.2.name": "channels.rx", "settings.2.before": "2", "settings.2.active": "1", "settings.4.name": "mtu",
+		"settings.4.active": "1400", "settings.5.name": "tx-udp-segmentation", "settings.5.requested": nil, "mtu": 1400.0, "start.queues": 1.0,
+		"start.parameters.set": "tx-checksum-ip-generic=on,rx-gro=on", "start.parameters.mtu": "1400",
+	} {
+		if got := rep.at(path); got != want {
+			t.Errorf("%s is %v, want %v", path, got, want)
+		}
+	}
+	if n := rep.number(t, "restored.settings"); n < 40 {
+		t.Errorf("%.0f settings were compared", n)
+	}
+	r.clean()
+	empty(t, dir)
+
+	p = r.start(lab.Sender, nil, append(append([]string{"send", "--pattern", "-t", "60", "-b", "16M"}, setFlags...), r.listen().Addr().String())...)
+	r.becomes("as it is asked for", asSet)
+	p.says("connected to")
+	p.signal(syscall.SIGINT)
+	p.want(130)
+	for _, text := range []string{"settings    rx-gro on (was off), ", "mtu 1400 (was 1500); with it tx-udp-segmentation on (was off [requested on])", "restored    exact ("} {
+		if !strings.Contains(p.out.String(), text) {
+			t.Errorf("no %q in %s", text, p.out.String())
+		}
+	}
+	if after := r.nic(); after != before {
+		t.Errorf("after SIGINT %+v, want %+v", after, before)
+	}
+	empty(t, dir)
+}
+
+// kill -9 in mid-run: the guardian puts everything back, and the next run finds it so.
+func TestSettingsOfAKilledRun(t *testing.T) {
+	dir := stateDir(t)
+	r := newRig(t, lab.Config{Queues: 2})
+	before := r.nic()
+	for range 3 {
+		p := r.start(lab.Sender, nil, append(append([]string{"send", "--pattern", "-t", "60", "-b", "16M"}, setFlags...), r.listen().Addr().String())...)
+		r.becomes("as it is asked for", asSet)
+		p.says("connected to")
+		p.signal(syscall.SIGKILL)
+		p.want(-1, fmt.Sprintf("xsend: process %d was killed; veth-a restored: exact (", p.cmd.Process.Pid))
+		if after := r.nic(); after != before {
+			t.Errorf("afterwards %+v, want %+v", after, before)
+		}
+		r.clean()
+		empty(t, dir)
+	}
+}
+
+// With the guardian killed too, the next run is refused and "xsend restore" puts everything back.
+func TestRestoreCommand(t *testing.T) {
+	dir := stateDir(t)
+	r := newRig(t, lab.Config{Queues: 2})
+	before := r.nic()
+	path, _ := file(t, 1000)
+	_, to := r.sink()
+	p := r.start(lab.Sender, nil, append(append([]string{"send", "--pattern", "-t", "60", "-b", "16M"}, setFlags...), to)...)
+	r.becomes("as it is asked for", asSet)
+	p.says("connected to")
+	r.start(lab.Sender, nil, "send", "--mtu", "1300", to, path).want(2, "veth-a: interface is in use by another run", strconv.Itoa(p.cmd.Process.Pid))
+	r.start(lab.Sender, nil, "restore", "--all").want(2, "veth-a", "in use", strconv.Itoa(p.cmd.Process.Pid))
+	for _, pid := range children(t, p.cmd.Process.Pid) {
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+			t.Error(err)
+		}
+	}
+	p.signal(syscall.SIGKILL)
+	p.want(-1)
+	if !asSet(r.nic()) {
+		t.Error("the control: nothing is left over")
+	}
+	r.start(lab.Sender, nil, "send", "--mtu", "1300", to, path).want(2, "veth-a", "have not been restored", `"xsend restore veth-a"`)
+	r.start(lab.Sender, nil, "send", to, path).want(0) // it asks for no setting, so none is in its way
+	list := r.start(lab.Sender, nil, "restore")
+	list.want(0)
+	if !strings.Contains(list.out.String(), dir) || !strings.Contains(list.out.String(), "veth-a") {
+		t.Errorf("the list is %q", list.out.String())
+	}
+	r.start(lab.Receiver, nil, "restore", "--all").want(0) // another namespace: nothing there
+	r.start(lab.Sender, nil, "restore", "lo").want(0)
+	back := r.start(lab.Sender, nil, "restore", "veth-a")
+	back.want(0)
+	if !strings.Contains(back.out.String(), "veth-a  restored: exact (") {
+		t.Errorf("restore said %q", back.out.String())
+	}
+	if after := r.nic(); after != before {
+		t.Errorf("afterwards %+v, want %+v", after, before)
+	}
+	again := r.start(lab.Sender, nil, "restore", "veth-a")
+	again.want(0)
+	if !strings.Contains(again.out.String(), "veth-a: nothing to restore") {
+		t.Errorf("restore said %q", again.out.String())
+	}
+	empty(t, dir)
+}
+
+// children are the processes that a process has started and that are still there.
+func children(t *testing.T, pid int) (list []int) {
+	t.Helper()
+	threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, thread := range threads {
+		b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%s/children", pid, thread.Name()))
+		for text := range strings.FieldsSeq(string(b)) {
+			if n, err := strconv.Atoi(text); err == nil {
+				list = append(list, n)
+			}
+		}
+	}
+	return list
+}
+
+// A run that can't start for another reason leaves nothing changed either.
+func TestSettingsOfARunThatDoesNotStart(t *testing.T) {
+	dir := stateDir(t)
+	r := newRig(t, lab.Config{Queues: 2})
+	before := r.nic()
+	path, _ := file(t, 1000)
+	_, to := r.sink()
+	r.start(lab.Sender, nil, append(append([]string{"send", "--mode", "zerocopy"}, setFlags...), to, path)...).want(2, "zero-copy")
+	r.start(lab.Sender, nil, append(append([]string{"send"}, setFlags...), "10.77.0.2:9", path)...).want(1, "refused")
+	if after := r.nic(); after != before {
+		t.Errorf("afterwards %+v, want %+v", after, before)
+	}
+	empty(t, dir)
+}
+
+// The default route of this lab's namespace doesn't count, and an SSH connection that comes by the interface does.
+func TestForceOnACommandLine(t *testing.T) {
+	stateDir(t)
+	r := newRig(t, lab.Config{Queues: 2})
+	path, _ := file(t, 1000)
+	_, to := r.sink()
+	t.Setenv("SSH_CONNECTION", "10.77.0.2 50000 10.77.0.1 22")
+	r.start(lab.Sender, nil, "send", "--mtu", "1400", to, path).want(2, "veth-a: set mtu 1400", "SSH connection", "--force")
+	r.start(lab.Sender, nil, "send", "--set", "rx-gro=on", to, path).want(0)
+	r.start(lab.Sender, nil, "send", "--mtu", "1400", "--force", to, path).want(0)
+	t.Setenv("SSH_CONNECTION", "192.0.2.1 50000 192.0.2.2 22") // of another namespace
+	r.start(lab.Sender, nil, "send", "--mtu", "1400", to, path).want(0)
+	r.start(lab.Sender, nil, "send", "--mtu", "1000", to, path).want(2, "veth-a: set mtu 1000", "IPv6 addresses", "--force")
+}

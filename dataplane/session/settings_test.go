@@ -1,0 +1,136 @@
+package session_test
+
+import (
+	"errors"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/xsend/xsend/dataplane/session"
+	"github.com/xsend/xsend/hw"
+	"github.com/xsend/xsend/hw/settings"
+	"github.com/xsend/xsend/internal/lab"
+	"github.com/xsend/xsend/internal/sink"
+	xdpprog "github.com/xsend/xsend/xdp-prog"
+)
+
+// set is a change of features, channels and the MTU, with a state directory of the test's own.
+func set(t *testing.T) settings.Config {
+	t.Helper()
+	cfg := settings.Config{Change: settings.Change{}, StateDir: t.TempDir()}
+	for g, text := range map[settings.Group]string{settings.Feature: "tx-checksum-ip-generic=on", settings.Channels: "1", settings.MTU: "1400"} {
+		if err := cfg.Change.Add(g, text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return cfg
+}
+
+// link is the sender's interface as package hw sees it.
+func (r *rig) link() (l hw.Interface) {
+	r.t.Helper()
+	r.at(lab.Sender, func() (err error) {
+		l, err = hw.Lookup(r.lab.Sender().Interface)
+		return err
+	})
+	return l
+}
+
+// A session goes by what the NIC is set to, and leaves it as it was, from whatever thread it is closed.
+func TestSettings(t *testing.T) {
+	r := newRig(t, lab.Config{Queues: 2})
+	rc := r.receive(nil)
+	cfg := set(t)
+	s := r.open(session.Config{Settings: cfg})
+	if l := r.link(); l.MTU != 1400 || l.RxQueues != 1 || s.Info().MTU != 1400 || s.Info().Queues != 1 {
+		t.Errorf("%+v, %+v", l, s.Info())
+	}
+	if err := write(within(t), dial(t, s, rc.addr), payload(1, 1<<20)); err != nil {
+		t.Error(err)
+	}
+	if res := <-rc.results; res.SHA256 != sumOf(payload(1, 1<<20)) {
+		t.Errorf("%+v", res)
+	}
+	rep, err := s.Close()
+	books(t, rep)
+	if err != nil || rep.Restored == nil || !rep.Restored.Exact || len(rep.Settings) < 4 {
+		t.Errorf("%+v, %+v, %v", rep.Restored, rep.Settings, err)
+	}
+	if l := r.link(); l.MTU != 1500 || l.RxQueues != 2 {
+		t.Errorf("afterwards %+v", l)
+	}
+	nothingIn(t, cfg.StateDir)
+}
+
+func nothingIn(t *testing.T, dir string) {
+	t.Helper()
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("%s holds %v, %v", dir, left, err)
+	}
+}
+
+// An Open that fails behind its settings puts them back.
+func TestSettingsOfAnOpenThatFails(t *testing.T) {
+	r := newRig(t, lab.Config{Queues: 2})
+	for name, edit := range map[string]func(*session.Config){
+		"geometry":  func(c *session.Config) { c.Frames = 100 },
+		"queues":    func(c *session.Config) { c.Queues = 2 }, // of one channel
+		"zero-copy": func(c *session.Config) { c.Mode = 2 },
+		"settings":  func(c *session.Config) { _ = c.Settings.Change.Add(settings.Ring, "rx=64") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := session.Config{Settings: set(t)}
+			edit(&cfg)
+			s, err := r.tryOpen(cfg)
+			if err == nil {
+				closed(t, s)
+				t.Fatal("opened")
+			}
+			if errors.Is(err, settings.ErrNotRestored) {
+				t.Error(err)
+			}
+			if l := r.link(); l.MTU != 1500 || l.RxQueues != 2 {
+				t.Errorf("afterwards %+v", l)
+			}
+			nothingIn(t, cfg.Settings.StateDir)
+		})
+	}
+}
+
+// What cannot be put back is an error of Close, which names it; the journal stays, and later it can be.
+func TestSettingsThatCannotBeRestored(t *testing.T) {
+	r := newRig(t, lab.Config{MTU: 9000})
+	r.receive(func(c *sink.Config) { c.Count = 0 })
+	cfg := settings.Config{Change: settings.Change{settings.MTU: {"": "1400"}}, StateDir: t.TempDir()}
+	s := r.open(session.Config{Settings: cfg})
+	var in *xdpprog.Program // a native program at one end of a veth takes segmentation from the other one, as long as it is there
+	r.at(lab.Receiver, func() error {
+		l, err := hw.Lookup(r.lab.Receiver().Interface)
+		if err != nil {
+			return err
+		}
+		if err := r.lab.SetEndMTU(lab.Receiver, 1500); err != nil {
+			return err
+		}
+		in, err = xdpprog.Attach(xdpprog.Config{Ifindex: l.Index, Mode: xdpprog.ModeNative})
+		return err
+	})
+	rep, err := s.Close()
+	if !errors.Is(err, settings.ErrNotRestored) || rep.Restored == nil || rep.Restored.Exact || !strings.Contains(err.Error(), "segmentation was ") || !strings.Contains(err.Error(), "is off [fixed]") {
+		t.Errorf("%v, %+v", err, rep.Restored)
+	}
+	if err := in.Close(); err != nil {
+		t.Error(err)
+	}
+	r.at(lab.Sender, func() error {
+		done, err := settings.Recover(t.Context(), cfg.StateDir, "")
+		if err != nil || len(done) != 1 || done[0].Err != nil || !done[0].Restored.Exact {
+			t.Errorf("%+v, %v", done, err)
+		}
+		return nil
+	})
+	if l := r.link(); l.MTU != 9000 {
+		t.Errorf("afterwards %+v", l)
+	}
+	nothingIn(t, cfg.StateDir)
+}

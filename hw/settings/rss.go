@@ -1,0 +1,110 @@
+package settings
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// struct ethtool_rxfh of linux/ethtool.h: command, context, entries of the table, bytes of the key, hash function,
+// padding; then the table and the key. The library's table ends at 256 entries, and the kernel writes behind it.
+const (
+	rxfhHead    = 24
+	rxfhEntries = 8
+	rxfhKey     = 12
+	rxfhHash    = 16
+	rxfhMost    = 1 << 16 // bytes of table and key; the largest tables known are 16 KiB
+
+	getRxfh, setRxfh = 0x46, 0x47
+)
+
+// rss reads and sets what receive-side scaling does: "table" as queue numbers, "key" in hexadecimal, "hash" as the number of the
+// function.
+func rss(fd int, r request) (reply, error) {
+	buf, entries, err := readRxfh(fd, r.name)
+	if err != nil {
+		return reply{}, err
+	}
+	if !r.set {
+		return reply{values: rxfhValues(buf, entries)}, nil
+	}
+	if err := patchRxfh(buf, entries, r.values); err != nil {
+		return reply{}, err
+	}
+	binary.NativeEndian.PutUint32(buf, setRxfh)
+	return reply{}, ethtoolIoctl(fd, r.name, buf)
+}
+
+func readRxfh(fd int, name string) (buf []byte, entries int, err error) {
+	head := make([]byte, rxfhHead)
+	binary.NativeEndian.PutUint32(head, getRxfh)
+	if err := ethtoolIoctl(fd, name, head); err != nil {
+		return nil, 0, err
+	}
+	n, key := binary.NativeEndian.Uint32(head[rxfhEntries:]), binary.NativeEndian.Uint32(head[rxfhKey:])
+	if n == 0 && key == 0 {
+		return nil, 0, unix.EOPNOTSUPP
+	}
+	if n > rxfhMost/4 || key > rxfhMost {
+		return nil, 0, fmt.Errorf("a table of %d entries and a key of %d bytes", n, key)
+	}
+	buf = make([]byte, rxfhHead+4*int(n)+int(key))
+	copy(buf, head)
+	binary.NativeEndian.PutUint32(buf, getRxfh)
+	return buf, int(n), ethtoolIoctl(fd, name, buf)
+}
+
+func rxfhValues(buf []byte, entries int) Values {
+	v := Values{"hash": strconv.Itoa(int(buf[rxfhHash]))}
+	table, key := buf[rxfhHead:rxfhHead+4*entries], buf[rxfhHead+4*entries:]
+	if len(table) > 0 {
+		var b strings.Builder
+		for i := range entries {
+			if i > 0 {
+				b.WriteByte(' ')
+			}
+			fmt.Fprint(&b, binary.NativeEndian.Uint32(table[4*i:]))
+		}
+		v["table"] = b.String()
+	}
+	if len(key) > 0 {
+		v["key"] = hex.EncodeToString(key)
+	}
+	return v
+}
+
+// patchRxfh puts values in the place of those that were read. A table of another length belongs to other queues.
+func patchRxfh(buf []byte, entries int, v Values) error {
+	if text, asked := v["table"]; asked {
+		numbers := strings.Fields(text)
+		if len(numbers) != entries {
+			return fmt.Errorf("the table had %d entries and has %d", len(numbers), entries)
+		}
+		for i, s := range numbers {
+			n, err := strconv.ParseUint(s, 10, 32)
+			if err != nil {
+				return err
+			}
+			binary.NativeEndian.PutUint32(buf[rxfhHead+4*i:], uint32(n))
+		}
+	}
+	if text, asked := v["key"]; asked {
+		key, err := hex.DecodeString(text)
+		if err != nil || len(key) != len(buf)-rxfhHead-4*entries {
+			return fmt.Errorf("the key %q isn't of %d bytes", text, len(buf)-rxfhHead-4*entries)
+		}
+		copy(buf[rxfhHead+4*entries:], key)
+	}
+	if text, asked := v["hash"]; asked {
+		n, err := strconv.ParseUint(text, 10, 8)
+		if err != nil {
+			return err
+		}
+		buf[rxfhHash] = byte(n)
+	}
+	return nil
+}

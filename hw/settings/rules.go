@@ -1,0 +1,98 @@
+package settings
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"strconv"
+)
+
+// struct ethtool_rxnfc of linux/ethtool.h: command, flow type, a number, the rule, the number of rules; then their
+// locations.
+const (
+	rxnfcSize  = 192
+	rxnfcSpec  = 16
+	rxnfcCount = 184
+	rxnfcLocs  = 188
+	specSize   = 168
+	specAt     = 164 // of the location in a rule
+
+	countRules, readRule, listRules, deleteRule, insertRule = 0x2e, 0x2f, 0x30, 0x31, 0x32
+
+	mostRules = 1 << 16
+)
+
+// rules are the ntuple rules as the kernel has them, in hexadecimal, by location. Set to absent, one is deleted.
+func rules(fd int, r request) (reply, error) {
+	if r.set {
+		return reply{}, setRules(fd, r)
+	}
+	locations, err := ruleLocations(fd, r.name)
+	if err != nil {
+		return reply{}, err
+	}
+	v := Values{}
+	for _, at := range locations {
+		buf := rxnfc(readRule, 0)
+		binary.NativeEndian.PutUint32(buf[rxnfcSpec+specAt:], at)
+		if err := ethtoolIoctl(fd, r.name, buf); err != nil {
+			return reply{}, err
+		}
+		v[strconv.Itoa(int(at))] = hex.EncodeToString(buf[rxnfcSpec : rxnfcSpec+specSize])
+	}
+	return reply{values: v}, nil
+}
+
+func rxnfc(command uint32, locations int) []byte {
+	buf := make([]byte, rxnfcSize+4*locations)
+	binary.NativeEndian.PutUint32(buf, command)
+	return buf
+}
+
+func ruleLocations(fd int, name string) ([]uint32, error) {
+	buf := rxnfc(countRules, 0)
+	if err := ethtoolIoctl(fd, name, buf); err != nil {
+		return nil, err
+	}
+	n := binary.NativeEndian.Uint32(buf[rxnfcCount:])
+	if n > mostRules {
+		return nil, fmt.Errorf("%d ntuple rules", n)
+	}
+	if n == 0 {
+		return nil, nil
+	}
+	buf = rxnfc(listRules, int(n))
+	binary.NativeEndian.PutUint32(buf[rxnfcCount:], n)
+	if err := ethtoolIoctl(fd, name, buf); err != nil {
+		return nil, err
+	}
+	n = min(n, binary.NativeEndian.Uint32(buf[rxnfcCount:]))
+	list := make([]uint32, n)
+	for i := range list {
+		list[i] = binary.NativeEndian.Uint32(buf[rxnfcLocs+4*i:])
+	}
+	return list, nil
+}
+
+func setRules(fd int, r request) error {
+	for _, k := range r.values.keys() {
+		at, err := strconv.ParseUint(k, 10, 32)
+		if err != nil {
+			return fmt.Errorf("location %q: %w", k, err)
+		}
+		buf := rxnfc(deleteRule, 0)
+		if text := r.values[k]; text != absent {
+			spec, err := hex.DecodeString(text)
+			if err != nil || len(spec) != specSize {
+				return fmt.Errorf("rule at %s: %d bytes of %q", k, len(spec), text)
+			}
+			binary.NativeEndian.PutUint32(buf, insertRule)
+			copy(buf[rxnfcSpec:], spec)
+		}
+		binary.NativeEndian.PutUint32(buf[rxnfcSpec+specAt:], uint32(at))
+		if err := ethtoolIoctl(fd, r.name, buf); err != nil {
+			return err
+		}
+	}
+	return nil
+}
