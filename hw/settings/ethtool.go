@@ -2,11 +2,12 @@ package settings
 
 import (
 	"fmt"
-	"runtime"
 	"strconv"
 
 	"github.com/safchain/ethtool"
 	"golang.org/x/sys/unix"
+
+	"github.com/xsend/xsend/internal/steady"
 )
 
 // withEthtool answers with the library, on a stack that stays where it is.
@@ -19,28 +20,8 @@ func withEthtool(r request) (out reply, err error) {
 		return reply{}, fmt.Errorf("open socket for ethtool: %w", err)
 	}
 	defer e.Close()
-	onSteadyStack(func() { out, err = ask(e, r) })
+	steady.Call(func() { out, err = ask(e, r) })
 	return out, err
-}
-
-// onSteadyStack calls f where the goroutine's stack has room for it and isn't moved. The library hands addresses of its
-// variables to the kernel as plain numbers, through one more call: where that call makes the stack grow, or the collector makes
-// it shrink, the kernel reads and writes where they were. The collector leaves a stack alone of which a quarter is in
-// use.
-func onSteadyStack(f func()) {
-	var ballast [64 << 10]byte // a quarter of what roomFor makes
-	roomFor(&ballast)
-	f()
-	runtime.KeepAlive(&ballast)
-}
-
-// roomFor makes the stack grow to 256 KiB: more than its frame and that of the caller, which is at p, are 128.
-//
-//go:noinline
-func roomFor(p *[64 << 10]byte) {
-	var room [96 << 10]byte // the library's largest frame takes 20
-	room[0] = p[0]
-	runtime.KeepAlive(&room)
 }
 
 func ask(e *ethtool.Ethtool, r request) (reply, error) {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/xsend/xsend/hw"
 	"github.com/xsend/xsend/internal/lab"
+	"github.com/xsend/xsend/internal/steady"
 )
 
 // at calls f with n bytes and more of the stack in use.
@@ -63,7 +64,7 @@ func TestSteadyStack(t *testing.T) {
 				wrong++
 			}
 			onFreshStack(n, func() {
-				onSteadyStack(func() { got, err = ask(e, request{group: Channels, name: veth}) })
+				steady.Call(func() { got, err = ask(e, request{group: Channels, name: veth}) })
 			})
 			if err == nil && got.values["rx"] != "4" {
 				err = errors.New("rx=" + got.values["rx"] + " at a depth of " + strconv.Itoa(n))
@@ -88,7 +89,7 @@ func TestSteadyStackIsLeftAlone(t *testing.T) {
 		return uintptrOf(&here) != before
 	}
 	onFreshStack(0, func() {
-		onSteadyStack(func() {
+		steady.Call(func() {
 			if moved() {
 				t.Error("the stack was moved")
 			}

@@ -18,7 +18,8 @@ var arrows = []struct {
 	{"dataplane/...", []string{"dataplane/...", "tcp", "umem", "internal/wire"}},
 	{"dataplane/session/...", []string{"dataplane/...", "hw/...", "xdp-prog", "tcp", "umem", "internal/wire"}},
 	{"hw", nil},
-	{"hw/settings", []string{"hw"}},
+	{"hw/settings", []string{"hw", "internal/steady"}},
+	{"internal/steady", nil},
 	{"xdp-prog", nil},
 	{"internal/policy", nil},
 	{"internal/netem", nil}, // what senders are measured with stands alone

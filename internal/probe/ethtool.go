@@ -2,28 +2,21 @@ package probe
 
 import (
 	"fmt"
-	"runtime"
 
 	"github.com/safchain/ethtool"
+
+	"github.com/xsend/xsend/internal/steady"
 )
 
-// withEthtool opens a socket for ethtool in the network namespace of the calling thread. The library hands addresses of
-// stack variables down as numbers; with room on the stack beforehand it is not moved meanwhile.
-func withEthtool[T any](f func(*ethtool.Ethtool) (T, error)) (T, error) {
-	roomOnStack()
+// withEthtool opens a socket for ethtool in the network namespace of the calling thread.
+func withEthtool[T any](f func(*ethtool.Ethtool) (T, error)) (out T, err error) {
 	e, err := ethtool.NewEthtool()
 	if err != nil {
-		var zero T
-		return zero, fmt.Errorf("open socket for ethtool: %w", err)
+		return out, fmt.Errorf("open socket for ethtool: %w", err)
 	}
 	defer e.Close()
-	return f(e)
-}
-
-//go:noinline
-func roomOnStack() {
-	var room [32 << 10]byte
-	runtime.KeepAlive(&room)
+	steady.Call(func() { out, err = f(e) })
+	return out, err
 }
 
 func readFeatures(name string) (map[string]ethtool.FeatureState, error) {
