@@ -140,6 +140,12 @@ func (f *Finding) checksum(t *trial) error {
 	if err != nil {
 		return err
 	}
+	f.summing(good, poisoned)
+	return nil
+}
+
+// summing judges which of the two arrived with a right sum.
+func (f *Finding) summing(good, poisoned bool) {
 	switch {
 	case good && !poisoned:
 		f.found(true, "right with a right seed, wrong with a wrong one")
@@ -148,7 +154,6 @@ func (f *Finding) checksum(t *trial) error {
 	default:
 		f.found(false, "what arrives has a wrong sum")
 	}
-	return nil
 }
 
 const burst = 256

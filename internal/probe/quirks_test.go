@@ -163,6 +163,19 @@ func TestDeferred(t *testing.T) {
 	}
 }
 
+// TestSumming: only a right seed that is right and a wrong one that is wrong prove anything.
+func TestSumming(t *testing.T) {
+	for _, c := range []struct {
+		good, poisoned bool
+		want           string
+	}{{true, false, Yes}, {true, true, No}, {false, false, No}, {false, true, No}} {
+		var f Finding
+		if f.summing(c.good, c.poisoned); f.Found != c.want || f.Reason == "" {
+			t.Errorf("%+v: %+v", c, f)
+		}
+	}
+}
+
 func TestSummed(t *testing.T) {
 	good := make([]byte, ethLen+4)
 	good[ethLen], good[ethLen+1], good[ethLen+2], good[ethLen+3] = 0x12, 0x34, 0xed, 0xcb
