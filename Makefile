@@ -66,10 +66,13 @@ fuzz:
 bench: build
 	$(SUDO) $(BIN) bench
 
-# The simulator with many seeds, in the background if you like: make soak >soak.log 2>&1 &. Each line says how to go on.
+# Runs that change a NIC's settings, killed at any instant (root); then the simulator with many seeds, in the background if you like:
+# make soak >soak.log 2>&1 &. Each line says how to go on.
 FIRST ?= 1
 SEEDS ?= 10000
+KILLS ?= 200
 soak:
+	$(GO) test ./hw/settings -run '^TestKilledAnywhere$$' -v -count=1 -timeout 0 -settings.kills $(KILLS)
 	$(GO) test ./internal/simnet -run '^(TestBlindAttacker|TestSoak)$$' -v -count=1 -timeout 0 \
 		-simnet.soak -simnet.forged 1000000 -simnet.first $(FIRST) -simnet.seeds $(SEEDS)
 

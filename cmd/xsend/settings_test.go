@@ -247,3 +247,19 @@ func TestForceOnACommandLine(t *testing.T) {
 	r.start(lab.Sender, nil, "send", "--mtu", "1400", to, path).want(0)
 	r.start(lab.Sender, nil, "send", "--mtu", "1000", to, path).want(2, "veth-a: set mtu 1000", "IPv6 addresses", "--force")
 }
+
+// An interface with an MTU that no frame holds can be sent from all the same, and has it back afterwards.
+func TestMTUOfARun(t *testing.T) {
+	dir := stateDir(t)
+	r := newRig(t, lab.Config{MTU: 9000})
+	path, sum := file(t, 500_000)
+	s, to := r.sink("--once")
+	p := r.start(lab.Sender, nil, "send", "--json", "--hash", "--attach", "generic", "--mtu", "3000", to, path)
+	p.want(0)
+	received(t, s, 1, 500_000, sum)
+	if rep := p.report(); rep.at("mtu") != 3000.0 || rep.at("restored.exact") != true || r.nic().mtu != 9000 {
+		t.Errorf("mtu %v, restored %v, afterwards %+v", rep.at("mtu"), rep.at("restored"), r.nic())
+	}
+	r.clean()
+	empty(t, dir)
+}

@@ -82,7 +82,8 @@ func (s *Session) mtuRemedy() string {
 	if s.cfg.Chunk < umem.MaxChunk && s.link.MTU <= most {
 		return fmt.Sprintf("use a chunk of %d", umem.MaxChunk)
 	}
-	return fmt.Sprintf("ip link set dev %s mtu %d", s.link.Name, largestMTU(umem.MaxChunk))
+	most := largestMTU(umem.MaxChunk)
+	return fmt.Sprintf("--mtu %d sets it for the time of the run, \"ip link set dev %s mtu %d\" for good", most, s.link.Name, most)
 }
 
 // checkFrames says what a region must hold before any memory is mapped.

@@ -39,7 +39,8 @@ func ask(e *ethtool.Ethtool, r request) (reply, error) {
 }
 
 // askFeatures doesn't hear where the kernel answers a change with a number that says "refused": the library drops it,
-// and what is read back decides.
+// and what is read back decides. It asks for as many bits as there are names: where the kernel has bits without one, and more than
+// fill the last word, a change is EINVAL.
 func askFeatures(e *ethtool.Ethtool, r request) (reply, error) {
 	if r.set {
 		change := map[string]bool{}

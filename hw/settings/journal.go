@@ -88,7 +88,7 @@ func syncDir(dir string) error {
 }
 
 func (j *Journal) remove() error {
-	if err := removeIfThere(j.path); err != nil {
+	if err := errors.Join(removeIfThere(j.path), removeIfThere(j.path+".part")); err != nil {
 		return fmt.Errorf("%w: %w", ErrJournal, err)
 	}
 	return syncDir(filepath.Dir(j.path))
@@ -106,6 +106,10 @@ func readJournal(path string) (*Journal, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrJournal, err)
 	}
+	return parseJournal(path, b)
+}
+
+func parseJournal(path string, b []byte) (*Journal, error) {
 	j := &Journal{path: path}
 	if err := json.Unmarshal(b, j); err != nil {
 		return nil, fmt.Errorf("%w: %s: %w: look at it, set the interface by hand, and remove the file", ErrJournal, path, err)

@@ -199,3 +199,27 @@ func TestLockIsOne(t *testing.T) {
 		t.Errorf("left behind: %v", err)
 	}
 }
+
+// Whatever is in a journal's file, it is an error or can be compared and put back.
+func FuzzJournal(f *testing.F) {
+	f.Add([]byte(`{"interface":"lo","index":1,"boot":"b","snapshot":{"values":{"feature":{"rx-gro":"on [fixed]"},"rule":{"3":"aa"},"mtu":null}}}`))
+	f.Add([]byte(`{"interface":"lo","boot":"b","change":{"x":{}},"snapshot":{"unreadable":{"mtu":"?"},"values":{"what":{"is":"this"}}}}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		j, err := parseJournal("f", b)
+		if err != nil {
+			if !errors.Is(err, ErrJournal) {
+				t.Error(err)
+			}
+			return
+		}
+		now := newNIC(t).copy()
+		_ = j.Snapshot.Diff(now)
+		for _, g := range all {
+			for k := range inverse(g, j.Snapshot.Values[g], now.Values[g]) {
+				if g == Feature && isFixed(now.Values[g][k]) {
+					t.Errorf("sets %s, which is fixed", k)
+				}
+			}
+		}
+	})
+}

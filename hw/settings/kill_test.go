@@ -198,16 +198,26 @@ func TestKilledAnywhere(t *testing.T) {
 	r := newRig(t)
 	before := r.snapshot()
 	random := rand.New(rand.NewSource(1))
+	guarded, finished := 0, 0
 	for i := range *kills {
 		c := r.start(job{Change: change(t, thrice...), Guardian: true})
 		time.Sleep(time.Duration(random.Intn(60_000)) * time.Microsecond)
 		_ = c.cmd.Process.Kill()
-		_, _ = c.rest()
+		if _, err := c.rest(); err == nil {
+			finished++
+		}
 		r.free()
+		if strings.Contains(c.complaint.String(), "veth-a restored: exact") {
+			guarded++
+		}
 		r.recover()
 		r.same(before, fmt.Sprintf("kill %d", i))
 		if t.Failed() {
 			return
 		}
+	}
+	t.Logf("of %d runs guardians restored %d, %d had finished before", *kills, guarded, finished)
+	if guarded < *kills/10 {
+		t.Error("too few were killed while something was changed: the soak shows little")
 	}
 }

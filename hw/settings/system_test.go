@@ -366,3 +366,18 @@ func TestVLANsMTU(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// What comes back from disk or kernel as table and key is refused or fits.
+func FuzzRSS(f *testing.F) {
+	f.Add("0 1 0 1", "dead01", "1", 4, 3)
+	f.Fuzz(func(t *testing.T, table, key, hash string, entries, length int) {
+		if entries < 0 || entries > 1024 || length < 0 || length > 1024 {
+			return
+		}
+		buf := make([]byte, rxfhHead+4*entries+length)
+		v := Values{"table": table, "key": key, "hash": hash}
+		if patchRxfh(buf, entries, v) == nil && len(rxfhValues(buf, entries)) > len(v) {
+			t.Errorf("%v became %v", v, rxfhValues(buf, entries))
+		}
+	})
+}
