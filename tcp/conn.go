@@ -54,6 +54,7 @@ type Conn struct {
 	refuseAt Seq
 	probeNow bool // the persist timer asks for a probe
 	ipID     uint16
+	offload  bool // checksums are asked for, not computed
 
 	rtt      rttState
 	rack     rackState
@@ -97,7 +98,8 @@ func New(cfg Config, pool *umem.Pool) (*Conn, error) {
 		return nil, err
 	}
 	c := &Conn{cfg: cfg, pool: pool, state: Closed, mtu: cfg.MTU, cc: cc,
-		rcvWnd: uint16(cfg.Window), iss: cfg.ISS, sndUna: cfg.ISS, sndNxt: cfg.ISS, sndEnd: cfg.ISS}
+		offload: cfg.Checksum == ChecksumOffload,
+		rcvWnd:  uint16(cfg.Window), iss: cfg.ISS, sndUna: cfg.ISS, sndNxt: cfg.ISS, sndEnd: cfg.ISS}
 	c.tmpl.Init(cfg.Flow, cfg.Path)
 	c.path.link = cfg.MTU
 	c.q.init(cfg.SendSlots)

@@ -241,9 +241,8 @@ func (c *Conn) emitSlot(now Time, i int32, tx *Tx) bool {
 	if s.has(slotFIN) {
 		flags |= wire.FlagFIN
 	}
-	buf := c.pool.Bytes(frame)
-	if !s.has(slotSummed) || c.cfg.Resum {
-		s.sum = wire.Sum(buf[off:off+int(s.length)], 0)
+	if !c.offload && (!s.has(slotSummed) || c.cfg.Resum) {
+		s.sum = wire.Sum(c.pool.Bytes(frame)[off:off+int(s.length)], 0)
 		s.flags |= slotSummed
 	}
 	ecn, told := c.mark(s)
@@ -346,9 +345,9 @@ func (c *Conn) put(tx *Tx, f umem.Frame, off, n int, h *wire.Header, sum uint32)
 		h.Ack = uint32(c.rcvNxt)
 	}
 	h.Flags |= c.echoFlag(h.Flags)
-	hdr := c.tmpl.Put(c.pool.Bytes(f)[:off], h, n, sum)
+	hdr := c.putHeaders(c.pool.Bytes(f)[:off], h, n, sum)
 	c.pool.Submit(f)
-	*tx = Tx{Addr: c.pool.Region().Addr(f) + uint64(off-hdr), Len: uint32(hdr + n), Frame: f, Source: umem.NoFrame}
+	*tx = Tx{Addr: c.pool.Region().Addr(f) + uint64(off-hdr), Len: uint32(hdr + n), Frame: f, Source: umem.NoFrame, Metadata: c.offload}
 	c.ackNow = c.ackNow && h.Flags&wire.FlagACK == 0
 	c.stats.SegmentsOut++
 }
