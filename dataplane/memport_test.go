@@ -1,8 +1,10 @@
 package dataplane
 
 import (
+	"bytes"
 	"time"
 
+	"github.com/xsend/xsend/internal/wire"
 	"github.com/xsend/xsend/umem"
 )
 
@@ -25,6 +27,8 @@ type memPort struct {
 	wire    func(packet []byte) // what was sent, read by the NIC
 	hold    bool                // descriptors are taken and neither read nor completed
 	noWire  bool                // completed and thrown away
+	deaf    bool                // requests for checksums are not read
+	asked   int                 // of them
 	held    []umem.Desc
 	answer  func() Kick // what Kick says instead; KickDown and KickDead take nothing
 	kicks   int
@@ -106,13 +110,27 @@ func (p *memPort) finish(n int) {
 	batch := p.held[:n]
 	for _, d := range batch {
 		if p.wire != nil && !p.noWire {
-			p.wire(p.region.Memory()[d.Addr : d.Addr+uint64(d.Len)])
+			p.wire(p.read(d))
 		}
 	}
 	for _, d := range batch {
 		p.complete(d.Addr)
 	}
 	p.held = append(p.held[:0], p.held[n:]...)
+}
+
+// read is what leaves, with the checksum that was asked for.
+func (p *memPort) read(d umem.Desc) []byte {
+	mem := p.region.Memory()
+	b := mem[d.Addr : d.Addr+uint64(d.Len)]
+	if d.Options&TxMetadata == 0 || p.deaf {
+		return b
+	}
+	p.asked++
+	b = bytes.Clone(b)
+	start, offset := checksumRequest(mem[:d.Addr])
+	wire.Complete(b, int(start), int(offset))
+	return b
 }
 
 // complete puts an address on the completion ring, whatever it is.

@@ -1,6 +1,7 @@
 package dataplane
 
 import (
+	"github.com/xsend/xsend/internal/wire"
 	"github.com/xsend/xsend/tcp"
 	"github.com/xsend/xsend/umem"
 )
@@ -23,10 +24,13 @@ type tapSlot struct {
 	at     tcp.Time
 	length int
 	out    bool
+	start  uint16 // of what a checksum was asked for; 0 = it is there
+	offset uint16 // from start to the checksum
 }
 
 // TapPacket is one packet as it was sent or received. Bytes is valid until the next
-// call of Next.
+// call of Next. Where the checksum was left to device or kernel, it is completed as they
+// have to do it: what they made of it nobody sees from here.
 type TapPacket struct {
 	Time  tcp.Time // the poller's, of the Step
 	Sent  bool     // put on the TX ring by us; otherwise received
@@ -47,13 +51,14 @@ func NewTap(packets, size int) *Tap {
 }
 
 // put is the poller's: it copies a packet; false where there is no room.
-func (t *Tap) put(now tcp.Time, sent bool, packet []byte) bool {
+func (t *Tap) put(s tapSlot, packet []byte) bool {
 	if t.empty.Peek(1) == 0 || len(packet) > t.size {
 		return false
 	}
 	i := t.empty.Take()
 	t.empty.Release()
-	t.slots[i] = tapSlot{at: now, length: len(packet), out: sent}
+	s.length = len(packet)
+	t.slots[i] = s
 	copy(t.copies[int(i)*t.size:], packet)
 	t.full.Put(i)
 	t.full.Submit()
@@ -76,5 +81,9 @@ func (t *Tap) Next() (TapPacket, bool) {
 	t.held, t.holds = i, true
 	s := &t.slots[i]
 	at := int(i) * t.size
-	return TapPacket{Time: s.at, Sent: s.out, Bytes: t.copies[at : at+s.length : at+s.length]}, true
+	packet := t.copies[at : at+s.length : at+s.length]
+	if s.start > 0 {
+		wire.Complete(packet, int(s.start), int(s.offset))
+	}
+	return TapPacket{Time: s.at, Sent: s.out, Bytes: packet}, true
 }

@@ -44,7 +44,7 @@ func (p *Poller) send(now tcp.Time, s *Stream, ask, at int) int {
 		if tx.Source != umem.NoFrame {
 			p.noteSubmitted(now, tx)
 		}
-		p.descs[at+i] = umem.Desc{Addr: tx.Addr, Len: tx.Len}
+		p.descs[at+i] = umem.Desc{Addr: tx.Addr, Len: tx.Len, Options: options(tx)}
 		if p.tap != nil {
 			p.tapOut(now, tx)
 		}
@@ -77,7 +77,11 @@ func (p *Poller) noteSubmitted(now tcp.Time, tx *tcp.Tx) {
 
 func (p *Poller) tapOut(now tcp.Time, tx *tcp.Tx) {
 	off := tx.Addr - p.addr(tx.Frame)
-	if !p.tap.put(now, true, p.pool.Bytes(tx.Frame)[off:off+uint64(tx.Len)]) {
+	packet := tapSlot{at: now, out: true}
+	if tx.Metadata {
+		packet.start, packet.offset = checksumRequest(p.pool.Bytes(tx.Frame)[:off])
+	}
+	if !p.tap.put(packet, p.pool.Bytes(tx.Frame)[off:off+uint64(tx.Len)]) {
 		p.counters.TapLost++
 	}
 }
