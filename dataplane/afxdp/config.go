@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/xsend/xsend/dataplane/internal/xsk"
+	"github.com/xsend/xsend/tcp"
 	"github.com/xsend/xsend/umem"
 )
 
@@ -28,7 +29,7 @@ const (
 
 	// MetadataLen is the size of struct xsk_tx_metadata that every kernel with TX
 	// metadata takes, in bytes.
-	MetadataLen = 24
+	MetadataLen = tcp.MetadataLen
 
 	// defaultBudget is how many descriptors a doorbell takes in copy mode where
 	// nothing else was set (TX_BATCH_SIZE in net/xdp/xsk.c).
@@ -63,6 +64,10 @@ type Config struct {
 	// TxMetadataLen is 0 or MetadataLen: the bytes in front of a descriptor's
 	// address that hold struct xsk_tx_metadata where its options say so.
 	TxMetadataLen int
+	// TxSoftwareChecksum lets the kernel compute the checksums that metadata asks for, in
+	// the copy that it makes, whatever the device could do (XDP_UMEM_TX_SW_CSUM). It needs
+	// TxMetadataLen and copy mode, which ModeAuto then means.
+	TxSoftwareChecksum bool
 
 	// TxBudget is how many descriptors a doorbell may take in copy mode, 32 to
 	// TxRing; 0 is TxRing. What the kernel refuses is left at 32: see Budget.
@@ -102,6 +107,9 @@ func (c Config) withDefaults() Config {
 	if c.ZeroCopyMaxSegs == 0 {
 		c.ZeroCopyMaxSegs = 2
 	}
+	if c.TxSoftwareChecksum && c.Mode == ModeAuto {
+		c.Mode = ModeCopy
+	}
 	return c
 }
 
@@ -120,6 +128,10 @@ func (c Config) check() error {
 		return fmt.Errorf("%w: zero-copy needs a native XDP program, and this one is generic: it would bind and never send", ErrNoZeroCopy)
 	case c.TxMetadataLen != 0 && c.TxMetadataLen != MetadataLen:
 		return fmt.Errorf("%w: %d bytes of TX metadata: must be 0 or %d", ErrConfig, c.TxMetadataLen, MetadataLen)
+	case c.TxSoftwareChecksum && c.TxMetadataLen == 0:
+		return fmt.Errorf("%w: checksums by the kernel need TX metadata to ask for them with", ErrConfig)
+	case c.TxSoftwareChecksum && c.Mode == ModeZeroCopy:
+		return fmt.Errorf("%w: checksums by the kernel need copy mode: in zero-copy it never sees the packet", ErrConfig)
 	case c.TxBudget < 0 || c.SendBuffer < 0 || c.BindTimeout < 0 || c.ZeroCopyMaxSegs < 0:
 		return fmt.Errorf("%w: a negative budget, send buffer, timeout or segment count", ErrConfig)
 	}

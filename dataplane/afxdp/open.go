@@ -43,7 +43,7 @@ func (s *Socket) setUp(ctx context.Context, cfg Config) (err error) {
 		return err
 	}
 	w := cfg.where()
-	if err := register(s.fd, cfg.Region.Memory(), cfg.Region.ChunkSize(), cfg.TxMetadataLen); err != nil {
+	if err := register(s.fd, cfg.Region.Memory(), cfg.Region.ChunkSize(), cfg.TxMetadataLen, cfg.TxSoftwareChecksum); err != nil {
 		return xsk.RegisterRefused(w, cfg.TxMetadataLen > 0, err)
 	}
 	if err := s.makeRings(w, cfg); err != nil {

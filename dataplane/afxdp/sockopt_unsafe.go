@@ -8,8 +8,9 @@ import (
 	"github.com/xsend/xsend/umem"
 )
 
-// register is setsockopt(XDP_UMEM_REG): mem becomes the socket's UMEM.
-func register(fd int, mem []byte, chunk, metadata int) error {
+// register is setsockopt(XDP_UMEM_REG): mem becomes the socket's UMEM. software asks the
+// kernel to compute checksums itself.
+func register(fd int, mem []byte, chunk, metadata int, software bool) error {
 	// Valid: mem was mapped with mmap, so that it neither moves nor goes away while
 	// the socket lives, and the kernel, which gets its address as a number, pins its
 	// pages.
@@ -21,6 +22,9 @@ func register(fd int, mem []byte, chunk, metadata int) error {
 	if metadata > 0 {
 		reg.Flags = unix.XDP_UMEM_TX_METADATA_LEN
 		reg.Tx_metadata_len = uint32(metadata)
+	}
+	if software {
+		reg.Flags |= unix.XDP_UMEM_TX_SW_CSUM
 	}
 	// Valid: the kernel copies the struct during the call.
 	return setsockopt(fd, unix.XDP_UMEM_REG, unsafe.Pointer(&reg), unsafe.Sizeof(reg))

@@ -1,8 +1,6 @@
 package simnet
 
 import (
-	"bytes"
-
 	"github.com/xsend/xsend/dataplane"
 	"github.com/xsend/xsend/tcp"
 	"github.com/xsend/xsend/umem"
@@ -96,7 +94,7 @@ func (k *Kernel) read(f *flight) {
 		k.stats.RewrittenInFlight++
 	}
 	k.stats.Sent++
-	k.out.Send(bytes.Clone(k.bytes(f.desc)))
+	k.out.Send(k.packet(f.desc))
 	if chance(k.random, k.cfg.Never) {
 		k.stats.Forgotten++
 		return
