@@ -97,3 +97,49 @@ func TestOptions(t *testing.T) {
 		t.Errorf("%+v", d)
 	}
 }
+
+// TestCanaryIsAMilestone: who waits for the verdict is told when it is there, later than the
+// handshake, and payload committed meanwhile leaves behind it; without a canary both are one.
+func TestCanaryIsAMilestone(t *testing.T) {
+	g := newRig(t, 64, withMetadata)
+	poisoned := 0
+	var s *Stream
+	g.port.wire = func(b []byte) {
+		var seg wire.Segment
+		if wire.Parse(b, true, &seg) == wire.ErrChecksum {
+			poisoned++
+			return
+		}
+		if seg.PayloadLen > 1 && s.StatsNow().Canary == tcp.CanaryUnderWay {
+			t.Error("payload before the verdict")
+		}
+		g.peer.packet(b)
+	}
+	w := g.writer(0)
+	cfg := g.config()
+	cfg.Checksum, cfg.Canary = tcp.ChecksumOffload, true
+	var err error
+	s, err = g.p.Open(g.now, w, cfg)
+	must(t, err)
+	tested := func() bool { return s.reached.Load()&isTested != 0 }
+	g.until("established", s.Established)
+	stood := g.now
+	if tested() {
+		t.Error("a verdict before the first probe")
+	}
+	c := newSource(1, w, s, 20_000)
+	c.push()
+	g.until("tested", tested)
+	if took := g.now - stood; took < 200*tcp.Millisecond || took > 400*tcp.Millisecond || poisoned != 6 || s.StatsNow().Canary != tcp.CanaryProved {
+		t.Errorf("after %d ms, %d poisoned: %v", took/tcp.Millisecond, poisoned, s.StatsNow().Canary)
+	}
+	if err := s.WaitCanary(t.Context()); err != nil {
+		t.Error(err)
+	}
+	g.transfer(c)
+	plain := g.open(w)
+	if err := plain.WaitCanary(t.Context()); err != nil {
+		t.Error(err)
+	}
+	g.finish()
+}

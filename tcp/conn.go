@@ -66,6 +66,7 @@ type Conn struct {
 	cc       control
 	pace     pacer
 	keep     keepState
+	canary   canaryState
 	timers   timers
 	peerMSS  int  // as announced
 	synTries int  // SYNs sent
@@ -98,7 +99,7 @@ func New(cfg Config, pool *umem.Pool) (*Conn, error) {
 		return nil, err
 	}
 	c := &Conn{cfg: cfg, pool: pool, state: Closed, mtu: cfg.MTU, cc: cc,
-		offload: cfg.Checksum == ChecksumOffload,
+		offload: cfg.Checksum == ChecksumOffload && !cfg.Canary,
 		rcvWnd:  uint16(cfg.Window), iss: cfg.ISS, sndUna: cfg.ISS, sndNxt: cfg.ISS, sndEnd: cfg.ISS}
 	c.tmpl.Init(cfg.Flow, cfg.Path)
 	c.path.link = cfg.MTU
@@ -249,6 +250,7 @@ func (c *Conn) die(err error) {
 	c.state = Closed
 	c.timers.init()
 	c.sendSYN, c.ackNow, c.refuse, c.keep.now = false, false, false, false
+	c.dieCanary()
 	for c.q.head != none {
 		c.dropSlot(c.q.head)
 	}

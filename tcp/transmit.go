@@ -23,6 +23,9 @@ func (c *Conn) Transmit(now Time, out []Tx) int {
 	if c.sendSYN && n < len(out) {
 		n += c.emitSYN(now, &out[n])
 	}
+	if c.canary.busy() {
+		return n + c.transmitCanary(now, out[n:])
+	}
 	if c.state.sending() {
 		if c.tlp.wanted && n < len(out) {
 			n += c.emitTailProbe(now, &out[n])

@@ -185,8 +185,6 @@ func (k *Kernel) frame(addr uint64) umem.Frame {
 	return f
 }
 
-func (k *Kernel) bytes(d umem.Desc) []byte { return k.region.Memory()[d.Addr : d.Addr+uint64(d.Len)] }
-
 // covered is what nobody may write to: the packet, and the metadata before it.
 func (k *Kernel) covered(d umem.Desc) []byte {
 	from := d.Addr
