@@ -24,6 +24,7 @@ type queue struct {
 	port    dataplane.Port // until the poller has it
 	asavie  *asavie.Socket
 	poller  *dataplane.Poller
+	canary  canary
 	ended   chan error // what Run returned
 	remains dataplane.Remains
 
@@ -41,9 +42,9 @@ func (s *Session) openQueues(ctx context.Context) (err error) {
 		}
 	}
 	directory := new(dataplane.Directory)
-	s.trust = believesChecksums(s.link.Kind)
+	s.trust = s.cfg.RXChecksum == RXTrust || s.cfg.RXChecksum == RXAuto && believesChecksums(s.link.Kind)
 	for i := range s.cfg.Queues {
-		q := &queue{index: i, region: s.region, ended: make(chan error, 1)}
+		q := &queue{index: i, region: s.region, ended: make(chan error, 1), canary: newCanary()}
 		s.queues = append(s.queues, q)
 		if err := s.openQueue(ctx, q, directory); err != nil {
 			return err
@@ -67,6 +68,9 @@ func (s *Session) openQueue(ctx context.Context, q *queue, d *dataplane.Director
 		return err
 	}
 	q.caps = q.port.Caps()
+	if err = s.checkMode(q.caps.ZeroCopy); err != nil {
+		return err
+	}
 	first := umem.Frame(0)
 	if s.cfg.Binding == BindingNative {
 		first = umem.Frame(q.index * s.perQueue())
@@ -143,7 +147,7 @@ func (s *Session) openSocket(ctx context.Context, q *queue) (socket, error) {
 		q.asavie, q.region = sock, sock.Region()
 		return sock, nil
 	}
-	return afxdp.Open(ctx, afxdp.Config{
+	return s.openNative(ctx, q, afxdp.Config{
 		Ifindex: s.link.Index, Ifname: s.link.Name, Queue: q.index, Region: s.region,
 		TxRing: s.cfg.Ring, RxRing: s.cfg.Ring, FillRing: s.cfg.Ring, CompletionRing: s.cfg.Ring,
 		Mode: s.cfg.Mode, GenericProgram: s.prog.Mode() == xdpprog.ModeGeneric,

@@ -52,6 +52,7 @@ type Session struct {
 	link   hw.Interface // with our program and sockets
 	via    hw.Interface // that routes leave by: link, or a VLAN device on it
 	trust  bool
+	sums   checksums // does not change once the session is open
 	ns     *namespace
 	prog   *xdpprog.Program
 	region *umem.Region // shared by all queues of the native binding
@@ -144,6 +145,9 @@ func (c *Config) setDefaults() error {
 	if err := c.checkVLAN(); err != nil {
 		return err
 	}
+	if err := c.checkChecksum(); err != nil {
+		return err
+	}
 	if c.NeighbourWait == 0 {
 		c.NeighbourWait = DefaultNeighbourWait
 	}
@@ -176,6 +180,9 @@ func (s *Session) open(ctx context.Context) (err error) {
 		return err
 	}
 	if err = s.checkPrivileges(uint64(s.cfg.Frames) * uint64(s.cfg.Chunk)); err != nil {
+		return err
+	}
+	if err = s.planChecksums(); err != nil {
 		return err
 	}
 	if err = s.attach(ctx); err != nil {
