@@ -53,64 +53,64 @@ func (s *Session) attachKnob() Knob {
 	return k
 }
 
-// checksumKnob adds up what the queues found out: the weakest of it holds.
 func (s *Session) checksumKnob() Knob {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	k := Knob{Name: "checksum", Requested: string(s.cfg.Checksum), Accepted: string(s.sums.accepted), Active: string(ChecksumSoftware), Where: whereEngine, Proved: true}
-	if s.sums.accepted == ChecksumSoftware {
+	switch {
+	case s.sums.accepted != ChecksumSoftware:
+		s.addVerdicts(&k)
+	case s.sums.why != "":
+		k.Evidence = "fell back: " + s.sums.why
+	default:
 		k.Evidence = "every segment is summed before it is sent"
-		if s.sums.why != "" {
-			k.Evidence = "fell back: " + s.sums.why
-		}
-		return k
 	}
-	k.Proved = false
-	var found, active []string
-	proved, asked := true, false
+	return k
+}
+
+// addVerdicts adds up what the canaries of the queues found out: the weakest of it holds.
+func (s *Session) addVerdicts(k *Knob) {
+	var found []string
+	engine, asked, proved := false, false, true
 	for _, q := range s.queues {
 		c := &q.canary
 		if c.verdict == tcp.CanaryOff {
 			continue
 		}
 		found = append(found, fmt.Sprintf("queue %d: %s", q.index, describeVerdict(c)))
-		name := string(s.sums.accepted)
-		if c.use == tcp.ChecksumSoftware {
-			name = string(ChecksumSoftware)
-		} else {
-			proved = proved && c.verdict == tcp.CanaryProved
-			asked = true
-		}
-		active = appendNew(active, name)
-	}
-	if len(found) == 0 {
-		k.Evidence = "nothing was sent"
-		k.Active, k.Where = string(s.sums.accepted), ""
-		return k
-	}
-	k.Active, k.Proved = strings.Join(active, ", "), proved
-	place := ""
-	if asked {
-		k.Where, place = s.placeOfChecksum(proved)
-		found = append(found, place)
-	}
-	k.Evidence = strings.Join(found, "; ")
-	return k
-}
-
-func appendNew(list []string, name string) []string {
-	for _, have := range list {
-		if have == name {
-			return list
+		switch {
+		case c.refused != nil:
+			proved = false
+		case c.use == tcp.ChecksumSoftware:
+			engine = true
+		default:
+			asked, proved = true, proved && c.verdict == tcp.CanaryProved
 		}
 	}
-	return append(list, name)
+	switch {
+	case len(found) == 0:
+		found, proved = []string{"nothing was sent"}, false
+		fallthrough
+	case !engine && !asked:
+		k.Active, k.Where = k.Accepted, ""
+	case asked:
+		where, how := s.placeOfChecksum(proved)
+		found = append(found, how)
+		k.Active, k.Where = k.Accepted, where
+		if engine {
+			k.Active, k.Where = k.Accepted+", sw", where+", engine"
+		}
+	}
+	k.Proved, k.Evidence = proved, strings.Join(found, "; ")
 }
 
 // describeVerdict is the canary's evidence in words.
 func describeVerdict(c *canary) string {
 	if c.verdict == tcp.CanaryProved {
 		return fmt.Sprintf("canary proved: every good probe was answered and no poisoned one, of %d", c.probes)
+	}
+	if c.refused != nil {
+		return fmt.Sprintf("refused: %v", c.verdict)
 	}
 	return fmt.Sprintf("unproved: %v", c.verdict)
 }

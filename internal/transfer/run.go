@@ -62,7 +62,7 @@ func start(stop, cut context.Context, cfg Config, w world) *run {
 	cfg.setDefaults()
 	r := &run{cfg: cfg, world: w, stop: stop, cut: cut}
 	r.report = Report{
-		Schema: Schema, Version: cfg.Version, Title: cfg.Title, Release: cfg.Release, Checksum: "sw", SG: "off",
+		Schema: Schema, Version: cfg.Version, Title: cfg.Title, Release: cfg.Release, Checksum: "sw", SG: "off", Offload: []Knob{},
 		Streams: []StreamReport{}, Intervals: []Interval{},
 		Start: Start{Time: time.Now(), Kernel: kernelRelease(), Target: cfg.Target, Parameters: cfg.Parameters, Connected: []Connected{}},
 	}
@@ -147,6 +147,19 @@ func (r *run) describe(info session.Info) {
 	rep := &r.report
 	rep.Start.Interface, rep.Start.Driver, rep.Start.Queues = info.Interface, info.Driver, info.Queues
 	rep.Binding, rep.Attach, rep.Mode, rep.MTU = string(info.Binding), info.Attach, info.Mode, info.MTU
+	r.describeOffload()
+}
+
+// describeOffload takes over what became of each setting, as far as that is known.
+func (r *run) describeOffload() {
+	rep := &r.report
+	rep.Offload = []Knob{}
+	for _, k := range r.net.Knobs() {
+		rep.Offload = append(rep.Offload, Knob(k))
+		if k.Name == "checksum" {
+			rep.Checksum, rep.ChecksumWhere = k.Active, k.Where
+		}
+	}
 }
 
 // transfer runs the connections to their ends, and then the session.
@@ -278,6 +291,7 @@ func (r *run) newSource() (source, error) {
 // close ends the session and takes its figures.
 func (r *run) close() error {
 	left, err := r.net.Close()
+	r.describeOffload()
 	rep, c := &r.report, &left.Counters
 	rep.Frames = Frames{Total: left.Frames.Total, Free: left.Frames.Free, Leaked: left.Frames.Leaked, Quarantined: left.Frames.Quarantined}
 	rep.Descs = Descriptors{Submitted: c.Submitted, Completed: c.Completed, Quarantined: c.Quarantined, Spurious: c.Spurious, OutOfRange: c.OutOfRange}
