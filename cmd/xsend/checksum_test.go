@@ -1,11 +1,18 @@
 package main
 
 import (
+	"io"
 	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/google/gopacket/pcapgo"
+
 	"github.com/xsend/xsend/internal/lab"
+	"github.com/xsend/xsend/internal/wire"
 )
 
 // offload is what the report says of a setting.
@@ -175,5 +182,46 @@ func TestOffloadLines(t *testing.T) {
 		if !strings.Contains(p.out.String(), text) {
 			t.Errorf("%q is not in\n%s", text, p.out.String())
 		}
+	}
+}
+
+// TestCaptureOfOffload: a capture shows checksums as they have to leave: right, but for the canary's six poisoned probes.
+func TestCaptureOfOffload(t *testing.T) {
+	r := newRig(t, lab.Config{})
+	capture := filepath.Join(t.TempDir(), "x.pcapng")
+	path, _ := file(t, 100_000)
+	_, to := r.sink("--once")
+	r.start(lab.Sender, nil, "send", "--checksum", "hw", "--pcap", capture, to, path).want(0)
+	f, err := os.Open(capture)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	ng, err := pcapgo.NewNgReader(f, pcapgo.DefaultNgReaderOptions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sent, wrong := 0, 0
+	for {
+		b, _, err := ng.ReadPacketData()
+		if err == io.EOF {
+			break
+		}
+		var seg wire.Segment
+		if err != nil || wire.Parse(b, false, &seg) != nil {
+			t.Fatal(err)
+		}
+		if seg.Flow.LocalPort == netip.MustParseAddrPort(to).Port() { // the receiver's end: we sent it
+			sent++
+			if wire.Parse(b, true, &seg) == wire.ErrChecksum {
+				wrong++
+				if seg.PayloadLen != 1 {
+					t.Errorf("%d bytes of payload with a wrong checksum", seg.PayloadLen)
+				}
+			}
+		}
+	}
+	if sent < 70 || wrong != 6 {
+		t.Errorf("%d of %d packets have a wrong checksum", wrong, sent)
 	}
 }
