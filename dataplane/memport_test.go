@@ -3,6 +3,7 @@ package dataplane
 import (
 	"time"
 
+	"github.com/xsend/xsend/internal/wire"
 	"github.com/xsend/xsend/umem"
 )
 
@@ -25,8 +26,13 @@ type memPort struct {
 	wire    func(packet []byte) // what was sent, read by the NIC
 	hold    bool                // descriptors are taken and neither read nor completed
 	noWire  bool                // completed and thrown away
+	deaf    bool                // requests for checksums are not read
+	asked   int                 // of them
 	held    []umem.Desc
-	packet  []byte      // what of one was read
+	packet  []byte // what of one was read
+	request bool   // and that it asks for a checksum
+	start   uint16
+	offset  uint16
 	answer  func() Kick // what Kick says instead; KickDown and KickDead take nothing
 	kicks   int
 	waits   int
@@ -106,7 +112,7 @@ func (p *memPort) Kick() Kick {
 func (p *memPort) finish(n int) {
 	batch := p.held[:n]
 	for _, d := range batch {
-		p.packet = append(p.packet, p.region.Memory()[d.Addr:d.Addr+uint64(d.Len)]...)
+		p.gather(d)
 		if d.Options&packetContinues != 0 {
 			continue
 		}
@@ -123,7 +129,21 @@ func (p *memPort) finish(n int) {
 
 // whole reports that descriptor i of those held is a packet of its own.
 func (p *memPort) whole(i int) bool {
-	return p.held[i].Options == 0 && (i == 0 && len(p.packet) == 0 || i > 0 && p.held[i-1].Options == 0)
+	return p.held[i].Options&packetContinues == 0 && (i == 0 && len(p.packet) == 0 || i > 0 && p.held[i-1].Options&packetContinues == 0)
+}
+
+// gather reads one descriptor, and with the last of a packet completes the checksum that the first asked for.
+func (p *memPort) gather(d umem.Desc) {
+	mem := p.region.Memory()
+	if len(p.packet) == 0 {
+		p.request = d.Options&TxMetadata != 0 && !p.deaf
+		p.start, p.offset = checksumRequest(mem[:d.Addr])
+	}
+	p.packet = append(p.packet, mem[d.Addr:d.Addr+uint64(d.Len)]...)
+	if d.Options&packetContinues == 0 && p.request {
+		p.asked++
+		wire.Complete(p.packet, int(p.start), int(p.offset))
+	}
 }
 
 // complete puts an address on the completion ring, whatever it is.

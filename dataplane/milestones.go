@@ -24,6 +24,9 @@ func (s *Stream) milestones(gone bool) milestones {
 	var m milestones
 	if s.stateNow >= tcp.Established {
 		m |= isEstablished
+		if s.conn.Canary().Over() {
+			m |= isTested
+		}
 	}
 	if s.conn.SendClosed() {
 		m |= isSendClosed

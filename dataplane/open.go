@@ -52,6 +52,8 @@ func (p *Poller) mayOpen(w *Writer, cfg *tcp.Config) error {
 		return ErrStopped
 	case w == nil || w.poller != p || w.lane.left:
 		return fmt.Errorf("%w: the writer is not one of this poller", ErrBadConfig)
+	case cfg.Checksum == tcp.ChecksumOffload && !p.caps.TxMetadata:
+		return fmt.Errorf("%w: checksum offload: the queue takes no TX metadata to ask for it with", ErrBadConfig)
 	case p.mode != ReleaseAck && !cfg.Resum:
 		return fmt.Errorf("%w: release mode %v needs tcp.Config.Resum", ErrBadConfig, p.mode)
 	case p.flows[cfg.Flow] != nil:

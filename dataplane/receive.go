@@ -46,7 +46,7 @@ func (p *Poller) packet(f umem.Frame, d *umem.Desc) ([]byte, bool) {
 }
 
 func (p *Poller) packetIn(now tcp.Time, packet []byte) {
-	if p.tap != nil && !p.tap.put(now, false, packet) {
+	if p.tap != nil && !p.tap.put(tapSlot{at: now}, packet) {
 		p.counters.TapLost++
 	}
 	switch wire.Parse(packet, p.verify, &p.seg) {

@@ -20,7 +20,8 @@ const (
 	isPeerClosed                         // the peer said FIN
 	isEnded                              // the connection is gone; Err says why
 	isHome                               // gone, and every frame and descriptor came back
-	numMilestones = 5
+	isTested                             // established, and the canary, where there is one, has its verdict
+	numMilestones = 6
 )
 
 // Stream is one connection with the frames that its writer committed to it. Its
@@ -119,6 +120,15 @@ func (s *Stream) WaitPeerClosed(ctx context.Context) error { return s.wait(ctx, 
 // WaitHome waits until the connection is gone and nothing of it is left. A
 // connection that ends cleanly stays in TIME-WAIT for a minute before.
 func (s *Stream) WaitHome(ctx context.Context) error { return s.wait(ctx, 4) }
+
+// WaitCanary waits for the verdict of the canary, which Stats then has; without one, until
+// the handshake is done.
+func (s *Stream) WaitCanary(ctx context.Context) error { return s.wait(ctx, 5) }
+
+// SetChecksum changes who computes the checksums of what is sent.
+func (s *Stream) SetChecksum(ctx context.Context, k tcp.Checksum) error {
+	return s.poller.Do(ctx, func(tcp.Time) { s.conn.SetChecksum(k) })
+}
 
 // wait waits for milestone number n, or for the end of the connection.
 func (s *Stream) wait(ctx context.Context, n int) error {

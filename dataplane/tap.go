@@ -1,6 +1,7 @@
 package dataplane
 
 import (
+	"github.com/xsend/xsend/internal/wire"
 	"github.com/xsend/xsend/tcp"
 	"github.com/xsend/xsend/umem"
 )
@@ -23,10 +24,13 @@ type tapSlot struct {
 	at     tcp.Time
 	length int
 	out    bool
+	start  uint16 // of what a checksum was asked for; 0 = it is there
+	offset uint16 // from start to the checksum
 }
 
 // TapPacket is one packet as it was sent or received. Bytes is valid until the next
-// call of Next.
+// call of Next. Where the checksum was left to device or kernel, it is completed as they
+// have to do it: what they made of it nobody sees from here.
 type TapPacket struct {
 	Time  tcp.Time // the poller's, of the Step
 	Sent  bool     // put on the TX ring by us; otherwise received
@@ -47,17 +51,16 @@ func NewTap(packets, size int) *Tap {
 }
 
 // put is the poller's: it copies a packet, which lies in parts; false where there is no room.
-func (t *Tap) put(now tcp.Time, sent bool, parts ...[]byte) bool {
-	n := 0
+func (t *Tap) put(s tapSlot, parts ...[]byte) bool {
 	for _, p := range parts {
-		n += len(p)
+		s.length += len(p)
 	}
-	if t.empty.Peek(1) == 0 || n > t.size {
+	if t.empty.Peek(1) == 0 || s.length > t.size {
 		return false
 	}
 	i := t.empty.Take()
 	t.empty.Release()
-	t.slots[i] = tapSlot{at: now, length: n, out: sent}
+	t.slots[i] = s
 	to := t.copies[int(i)*t.size:]
 	for _, p := range parts {
 		to = to[copy(to, p):]
@@ -83,5 +86,9 @@ func (t *Tap) Next() (TapPacket, bool) {
 	t.held, t.holds = i, true
 	s := &t.slots[i]
 	at := int(i) * t.size
-	return TapPacket{Time: s.at, Sent: s.out, Bytes: t.copies[at : at+s.length : at+s.length]}, true
+	packet := t.copies[at : at+s.length : at+s.length]
+	if s.start > 0 {
+		wire.Complete(packet, int(s.start), int(s.offset))
+	}
+	return TapPacket{Time: s.at, Sent: s.out, Bytes: packet}, true
 }

@@ -44,7 +44,7 @@ func (p *Poller) send(now tcp.Time, s *Stream, ask, at int) (packets, descs int)
 		if tx.Source != umem.NoFrame {
 			p.noteSubmitted(now, tx)
 		}
-		p.descs[at+descs] = umem.Desc{Addr: tx.Addr, Len: tx.Len}
+		p.descs[at+descs] = umem.Desc{Addr: tx.Addr, Len: tx.Len, Options: options(tx)}
 		descs++
 		if tx.Parts > 0 {
 			descs += p.sendParts(now, s, tx, at+descs)
@@ -105,7 +105,11 @@ func (p *Poller) tapOut(now tcp.Time, tx *tcp.Tx) {
 	for k, r := range tx.Rest[:tx.Parts] {
 		parts[1+k] = p.view(r.Addr, r.Len)
 	}
-	if !p.tap.put(now, true, parts[:1+tx.Parts]...) {
+	packet := tapSlot{at: now, out: true}
+	if tx.Metadata {
+		packet.start, packet.offset = checksumRequest(p.pool.Region().Memory()[:tx.Addr])
+	}
+	if !p.tap.put(packet, parts[:1+tx.Parts]...) {
 		p.counters.TapLost++
 	}
 }

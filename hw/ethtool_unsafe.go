@@ -37,3 +37,20 @@ func ioctlChannels(fd int, name string) (ethtoolChannels, error) {
 	}
 	return channels, nil
 }
+
+// ethtoolValue is struct ethtool_value of linux/ethtool.h.
+type ethtoolValue struct{ cmd, value uint32 }
+
+// ioctlFlag issues one of the commands that answer with a value of 0 or 1, for the interface called name.
+func ioctlFlag(fd int, name string, cmd uint32) (bool, error) {
+	v := ethtoolValue{cmd: cmd}
+	// Valid as in ioctlChannels.
+	ifr := ethtoolIfreq{command: unsafe.Pointer(&v)}
+	copy(ifr.name[:unix.IFNAMSIZ-1], name)
+	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCETHTOOL, uintptr(unsafe.Pointer(&ifr)))
+	runtime.KeepAlive(&v)
+	if errno != 0 {
+		return false, errno
+	}
+	return v.value != 0, nil
+}

@@ -52,6 +52,8 @@ type Config struct {
 	NoPacing     bool       // what the windows allow goes at once, and Rate alone spreads it: as Linux without sch_fq
 	TSOffset     uint32     // added to our timestamps, chosen at random by the caller
 	ECN          bool       // offer explicit congestion notification (https://www.rfc-editor.org/rfc/rfc3168)
+	Checksum     Checksum   // who computes the checksums of what is sent; 0 = the engine
+	Canary       bool       // find out whether that is done before payload flows (Canary); for ChecksumOffload
 
 	NoSACK       bool // do not offer SACK
 	NoTimestamps bool // do not offer timestamps
@@ -100,6 +102,10 @@ func (c *Config) validate(pool *umem.Pool) error {
 		return fmt.Errorf("%w: receive window %d: must be from 0 to 65535", ErrBadConfig, c.Window)
 	case c.SendSlots != 0 && (c.SendSlots <= cutReserve || c.SendSlots > maxSlots):
 		return fmt.Errorf("%w: %d send slots: must be 0 or from %d to %d", ErrBadConfig, c.SendSlots, cutReserve+1, maxSlots)
+	case c.Canary && c.Checksum != ChecksumOffload:
+		return fmt.Errorf("%w: a canary without checksum offload finds out nothing", ErrBadConfig)
+	case c.Checksum > ChecksumOffload:
+		return fmt.Errorf("%w: checksum %d: must be software or offload", ErrBadConfig, c.Checksum)
 	case c.Congestion == BBR && c.NoPacing:
 		return fmt.Errorf("%w: %s without pacing: its window is too large to go at once", ErrBadConfig, BBR)
 	case c.MSS != 0 && c.MSS < minMSS:

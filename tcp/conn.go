@@ -54,6 +54,7 @@ type Conn struct {
 	refuseAt Seq
 	probeNow bool // the persist timer asks for a probe
 	ipID     uint16
+	offload  bool // checksums are asked for, not computed
 
 	rtt      rttState
 	rack     rackState
@@ -65,6 +66,7 @@ type Conn struct {
 	cc       control
 	pace     pacer
 	keep     keepState
+	canary   canaryState
 	timers   timers
 	peerMSS  int  // as announced
 	synTries int  // SYNs sent
@@ -97,7 +99,8 @@ func New(cfg Config, pool *umem.Pool) (*Conn, error) {
 		return nil, err
 	}
 	c := &Conn{cfg: cfg, pool: pool, state: Closed, mtu: cfg.MTU, cc: cc,
-		rcvWnd: uint16(cfg.Window), iss: cfg.ISS, sndUna: cfg.ISS, sndNxt: cfg.ISS, sndEnd: cfg.ISS}
+		offload: cfg.Checksum == ChecksumOffload && !cfg.Canary,
+		rcvWnd:  uint16(cfg.Window), iss: cfg.ISS, sndUna: cfg.ISS, sndNxt: cfg.ISS, sndEnd: cfg.ISS}
 	c.tmpl.Init(cfg.Flow, cfg.Path)
 	c.path.link = cfg.MTU
 	c.q.init(cfg.SendSlots)
@@ -253,6 +256,7 @@ func (c *Conn) die(err error) {
 	c.state = Closed
 	c.timers.init()
 	c.sendSYN, c.ackNow, c.refuse, c.keep.now = false, false, false, false
+	c.dieCanary()
 	for c.q.head != none {
 		c.dropSlot(c.q.head)
 	}

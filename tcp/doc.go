@@ -40,6 +40,8 @@
 //     that drop large packets and say nothing.
 //   - Keepalive (RFC 9293 section 3.8.4), off unless asked for; the user timeout of RFC 5482, ours
 //     alone: its option is neither sent nor read.
+//   - Checksum offload by TX metadata, and a canary that finds out whether it is done, with the
+//     garbage byte of RFC 1122 section 4.2.3.6 (Config.Checksum, Config.Canary).
 //   - Pacing of every congestion control but Fixed, for which Config.Rate alone sets a pace, a
 //     millisecond's worth at a time.
 //

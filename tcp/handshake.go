@@ -198,6 +198,7 @@ func (c *Conn) establish(now Time, seg *wire.Segment) {
 	c.cc.start(now, c.mss, segments)
 	c.pace.free = c.cc.window()
 	c.startKeepAlive(now)
+	c.startCanary(now)
 	c.setPace()
 	c.ackNow = true
 }

@@ -2,6 +2,8 @@ package tcp
 
 import (
 	"bytes"
+	"encoding/binary"
+	"flag"
 	"net/netip"
 	"testing"
 
@@ -30,6 +32,9 @@ type harness struct {
 	done      map[umem.Frame]bool
 	next      byte
 
+	deaf bool // checksums that are asked for are not computed
+	bad  bool // packets whose checksum is wrong are kept, and named as such
+
 	synAckAfter Duration // round trip of the handshake; 0 = 1 ms
 }
 
@@ -38,13 +43,18 @@ type sent struct {
 	seg     wire.Segment
 	payload string
 	tx      Tx
+	bad     bool // its checksum is wrong
 }
 
-// heldTx is a packet that the kernel has, and its bytes as they were handed over.
+// heldTx is a packet that the kernel has, and its bytes as they were handed over, the
+// request before them included.
 type heldTx struct {
 	tx    Tx
 	bytes []byte
 }
+
+// offloadAll plays every test that does not say otherwise with checksum offload.
+var offloadAll = flag.Bool("tcp.offload", false, "checksums are asked for, not computed, in every test that has a harness")
 
 const testISS = Seq(1000)
 
@@ -80,6 +90,9 @@ func newHarness(t *testing.T, edit func(*Config, *harness)) *harness {
 	h := &harness{t: t, pool: pool, region: r, now: Second, peerTS: 5000, irs: 9000, wnd: 65535, done: map[umem.Frame]bool{}}
 	h.opts = wire.Options{HasMSS: true, MSS: 1460, SACKPermitted: true, HasTS: true, HasWScale: true, WScale: 7}
 	cfg := Config{Flow: testFlow, MTU: 1500, ISS: testISS, SendSlots: 256, Congestion: Reno, MaxSegs: testSegs}
+	if *offloadAll {
+		cfg.Checksum = ChecksumOffload
+	}
 	if edit != nil {
 		edit(&cfg, h)
 	}
@@ -167,25 +180,49 @@ func (h *harness) transmit() {
 
 func (h *harness) take(tx Tx) {
 	h.t.Helper()
-	pkt := packet(h.region, &tx)
+	pkt := h.packet(tx)
 	s := sent{tx: tx}
-	if err := wire.Parse(pkt, true, &s.seg); err != nil {
+	err := wire.Parse(pkt, true, &s.seg)
+	if err == wire.ErrChecksum && h.bad {
+		s.bad = true
+		err = wire.Parse(pkt, false, &s.seg)
+	}
+	if err != nil {
 		h.t.Fatalf("emitted packet does not parse: %v", err)
 	}
 	s.payload = string(s.seg.Payload)
 	h.out = append(h.out, s)
 	if h.hold {
-		h.held = append(h.held, heldTx{tx, bytes.Clone(pkt)})
+		h.held = append(h.held, heldTx{tx, bytes.Clone(covered(h.region, &tx))})
 		return
 	}
 	h.completeTx(tx)
+}
+
+// packet is what leaves: with the checksum that was asked for.
+func (h *harness) packet(tx Tx) []byte {
+	h.t.Helper()
+	pkt := covered(h.region, &tx)
+	if !tx.Metadata {
+		return pkt
+	}
+	pkt = bytes.Clone(pkt)
+	m, pkt := pkt[:MetadataLen], pkt[MetadataLen:]
+	if h.deaf {
+		return pkt
+	}
+	start, offset := binary.NativeEndian.Uint16(m[8:]), binary.NativeEndian.Uint16(m[10:])
+	if flags := binary.NativeEndian.Uint64(m); flags != 2 || !wire.Complete(pkt, int(start), int(offset)) {
+		h.t.Fatalf("metadata % x asks for no checksum", m)
+	}
+	return pkt
 }
 
 // completeHeld completes what the kernel held, and proves that nobody wrote to it: the
 // NIC may read it until this moment.
 func (h *harness) completeHeld(k heldTx) {
 	h.t.Helper()
-	if !bytes.Equal(k.bytes, packet(h.region, &k.tx)) {
+	if !bytes.Equal(k.bytes, covered(h.region, &k.tx)) {
 		h.rewritten++
 		if !h.mutant {
 			h.t.Fatalf("frame %d was written to while the kernel held it", k.tx.Frame)

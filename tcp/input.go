@@ -24,6 +24,7 @@ func (c *Conn) Receive(now Time, seg *wire.Segment) {
 	if !c.receiveAck(now, seg) || c.state == Closed {
 		return
 	}
+	c.answerCanary(now, seg)
 	c.keepTimestamp(now, seg)
 	c.receiveText(now, seg)
 }

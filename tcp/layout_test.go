@@ -6,14 +6,17 @@ import (
 	"testing"
 )
 
-// TestScatterGather runs all tests of the package again, with packets of several descriptors.
-func TestScatterGather(t *testing.T) {
-	if testing.Short() || testSegs > 1 {
-		t.Skip("the linear layout is enough")
+// TestOtherLayouts runs all tests of the package again: with packets of several descriptors, with checksums that
+// are asked for, and with both.
+func TestOtherLayouts(t *testing.T) {
+	if testing.Short() || testSegs > 1 || *offloadAll {
+		t.Skip("one layout is enough")
 	}
-	cmd := exec.Command(os.Args[0], "-test.short")
-	cmd.Env = append(os.Environ(), layoutVariable+"=18")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	for _, c := range []struct{ segments, offload string }{{"1", "true"}, {"18", "false"}, {"18", "true"}} {
+		cmd := exec.Command(os.Args[0], "-test.short", "-tcp.offload="+c.offload)
+		cmd.Env = append(os.Environ(), layoutVariable+"="+c.segments)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%s descriptors, offload %s: %v\n%s", c.segments, c.offload, err, out)
+		}
 	}
 }

@@ -104,8 +104,8 @@ func (c *Conn) scatter(s *slot, tx *Tx) {
 
 // spansSum sums the payload range by range; one that begins at an odd byte of the segment is swapped
 // (https://www.rfc-editor.org/rfc/rfc1071#section-2, B).
-func (c *Conn) spansSum(s *slot) (sum uint32) {
-	odd := false
+func (c *Conn) spansSum(s *slot) uint32 {
+	sum, odd := uint32(0), false
 	for _, p := range s.spans[:s.nspans] {
 		part := wire.Sum(c.pool.Bytes(p.frame)[p.off:p.off+p.length], 0)
 		if odd {
@@ -114,5 +114,5 @@ func (c *Conn) spansSum(s *slot) (sum uint32) {
 		sum += part
 		odd = odd != (p.length&1 == 1)
 	}
-	return sum
+	return uint32(wire.Fold(sum))
 }

@@ -2,6 +2,7 @@ package tcp
 
 import (
 	"os"
+	"slices"
 	"strconv"
 	"testing"
 
@@ -36,6 +37,14 @@ func packet(r *umem.Region, tx *Tx) []byte {
 		b = append(b, r.Memory()[p.Addr:p.Addr+uint64(p.Len)]...)
 	}
 	return b
+}
+
+// covered is what nobody may write while the kernel holds a packet: its bytes, and the request before them.
+func covered(r *umem.Region, tx *Tx) []byte {
+	if !tx.Metadata {
+		return packet(r, tx)
+	}
+	return append(slices.Clone(r.Memory()[tx.Addr-MetadataLen:tx.Addr]), packet(r, tx)...)
 }
 
 // completeAll completes every descriptor of a packet, the last first: only their number counts.

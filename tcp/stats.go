@@ -21,6 +21,7 @@ type Stats struct {
 	CEs                     uint64 // segments from the peer that bore one
 	Probes                  uint64 // zero-window probes
 	KeepAlives              uint64 // keepalive probes
+	CanaryProbes            uint64 // probes of whether checksums that are asked for are computed
 	BlackHoles              uint64 // times that packets were made smaller because none of the large ones arrived
 	TailProbes              uint64 // tail loss probes
 	TailProbesHeld          uint64 // put off because the kernel held the segment
@@ -54,7 +55,8 @@ type Stats struct {
 	Rate       uint64 // delivery rate, bytes per second: the last sample that says something about the path
 	Phase      string // of loss recovery: open, recovery, loss; or cwr: slowing down for a mark of congestion
 	ECN        bool   // agreed upon
-	ECNGivenUp bool   // and not used any more: what was marked as capable did not arrive, or every ACK echoed
+	Canary     Verdict
+	ECNGivenUp bool // and not used any more: what was marked as capable did not arrive, or every ACK echoed
 	State      State
 	Congestion Congestion
 	// CongestionState is the congestion control's own, for people: slow-start or
@@ -71,7 +73,7 @@ func (c *Conn) Stats() Stats {
 	s.Reordering = max(dupThresh, c.rack.degree/c.mss)
 	s.Delivered, s.Rate, s.PacingRate = c.rate.delivered, c.rate.best, c.pace.rate
 	s.Phase, s.State, s.Congestion = c.recovery.phase.String(), c.state, c.cfg.Congestion
-	s.ECN = c.ecn.agreed
+	s.ECN, s.Canary = c.ecn.agreed, c.canary.verdict
 	s.CongestionState = c.congestionState()
 	return s
 }

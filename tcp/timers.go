@@ -8,12 +8,15 @@ type timers struct {
 	persist  Time // zero-window probe, https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6.1
 	timeWait Time
 	keep     Time // keepalive, https://www.rfc-editor.org/rfc/rfc9293#section-3.8.4
+	canary   Time // of the checksums: the next probe, or the end of the wait for its answer
 	send     Time // Transmit may give more: the pacer's next turn, or another try for a frame
 }
 
-func (t *timers) init() { *t = timers{Never, Never, Never, Never, Never, Never, Never} }
+func (t *timers) init() { *t = timers{Never, Never, Never, Never, Never, Never, Never, Never} }
 
-func (t *timers) next() Time { return min(t.reo, t.pto, t.rto, t.persist, t.timeWait, t.keep, t.send) }
+func (t *timers) next() Time {
+	return min(t.reo, t.pto, t.rto, t.persist, t.timeWait, t.keep, t.canary, t.send)
+}
 
 // Limits of retransmission.
 const (
@@ -52,6 +55,10 @@ func (c *Conn) Advance(now Time) {
 	if c.timers.keep <= now {
 		c.timers.keep = Never
 		c.onKeepAlive(now)
+	}
+	if c.timers.canary <= now {
+		c.timers.canary = Never
+		c.onCanary(now)
 	}
 	if c.timers.timeWait <= now {
 		c.timers.timeWait = Never

@@ -23,6 +23,9 @@ func (c *Conn) Transmit(now Time, out []Tx) int {
 	if c.sendSYN && n < len(out) {
 		n += c.emitSYN(now, &out[n])
 	}
+	if c.canary.busy() {
+		return n + c.transmitCanary(now, out[n:])
+	}
 	if c.state.sending() {
 		if c.tlp.wanted && n < len(out) {
 			n += c.emitTailProbe(now, &out[n])
@@ -241,7 +244,7 @@ func (c *Conn) emitSlot(now Time, i int32, tx *Tx) bool {
 	if s.has(slotFIN) {
 		flags |= wire.FlagFIN
 	}
-	if !s.has(slotSummed) || c.cfg.Resum {
+	if !c.offload && (!s.has(slotSummed) || c.cfg.Resum) {
 		s.sum = c.payloadSum(s, frame, off)
 		s.flags |= slotSummed
 	}
@@ -358,9 +361,9 @@ func (c *Conn) put(tx *Tx, f umem.Frame, off, n int, h *wire.Header, sum uint32)
 		h.Ack = uint32(c.rcvNxt)
 	}
 	h.Flags |= c.echoFlag(h.Flags)
-	hdr := c.tmpl.Put(c.pool.Bytes(f)[:off], h, n, sum)
+	hdr := c.putHeaders(c.pool.Bytes(f)[:off], h, n, sum)
 	c.pool.Submit(f)
-	*tx = Tx{Addr: c.pool.Region().Addr(f) + uint64(off-hdr), Len: uint32(hdr + n), Frame: f, Source: umem.NoFrame}
+	*tx = Tx{Addr: c.pool.Region().Addr(f) + uint64(off-hdr), Len: uint32(hdr + n), Frame: f, Source: umem.NoFrame, Metadata: c.offload}
 	c.ackNow = c.ackNow && h.Flags&wire.FlagACK == 0
 	c.stats.SegmentsOut++
 }

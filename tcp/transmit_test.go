@@ -128,7 +128,7 @@ func TestTransmitOneAtATime(t *testing.T) {
 // on the way is found out by the receiver, which is what the wrong modes are to show.
 func TestTransmitResum(t *testing.T) {
 	for _, resum := range []bool{false, true} {
-		h := established(t, func(c *Config, _ *harness) { c.Resum = resum })
+		h := established(t, func(c *Config, _ *harness) { c.Resum, c.Checksum = resum, ChecksumSoftware })
 		f := h.writeFrame(payloadAt, 100)
 		h.transmit()
 		h.want(1, 100, wire.FlagACK)
@@ -177,7 +177,7 @@ func TestTransmitSecondOpinion(t *testing.T) {
 				t.Fatalf("%d packets", len(h.out))
 			}
 			for _, s := range h.out {
-				decode(t, packet(h.region, &s.tx), &s)
+				decode(t, h.packet(s.tx), &s)
 			}
 			h.out = nil
 			h.complete()

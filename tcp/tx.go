@@ -12,6 +12,9 @@ type Tx struct {
 	Rest  [maxSpans]Part
 	Ref   Ref  // to be handed to Completed when the kernel gives the frame back
 	Again bool // a retransmission (or probe): bytes that were sent before
+	// Metadata says that right before Addr there is a struct xsk_tx_metadata which asks
+	// for the checksum: the descriptor needs XDP_TX_METADATA, or the packet leaves wrong.
+	Metadata bool
 	// Source is the writer's frame whose payload this packet carries, NoFrame for
 	// control segments. It is Frame, or the frame that a split tail was copied from.
 	Source umem.Frame

@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+	"github.com/xsend/xsend/dataplane/session"
 	"github.com/xsend/xsend/internal/demo"
 	"github.com/xsend/xsend/internal/lab"
 	"github.com/xsend/xsend/internal/units"
@@ -28,6 +29,8 @@ other, compare the SHA-256, show that the kernel's own TCP sent nothing, and rem
 	flags.SortFlags = false
 	flags.StringVar(&cfg.File, "file", "", fmt.Sprintf("`FILE` to send (default: one of %d MiB is made)", demo.DefaultSize>>20))
 	flags.IntVar(&cfg.MTU, "mtu", lab.DefaultMTU, "MTU of the veth pair in bytes")
+	cfg.Checksum = string(session.ChecksumSoftware)
+	choice(cmd, &cfg.Checksum, "checksum", "", "who computes checksums, as with xsend send", "sw", "hw", "kernel", "auto")
 	flags.BoolVar(&asJSON, "json", false, "print one JSON object at the end")
 	return cmd
 }

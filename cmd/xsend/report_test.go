@@ -14,7 +14,8 @@ import (
 var names = []string{
 	"schema", "version", "start.time", "start.kernel", "start.driver", "start.interface", "start.parameters.release",
 	"start.parameters.parallel", "start.target", "start.remote", "start.source",
-	"bytes", "seconds", "bits_per_second", "segments", "retransmits", "release", "binding", "attach", "mode", "checksum",
+	"bytes", "seconds", "bits_per_second", "segments", "retransmits", "release", "binding", "attach", "mode", "checksum", "checksum_where",
+	"offload.2.name", "offload.2.requested", "offload.2.accepted", "offload.2.active", "offload.2.where", "offload.2.proved", "offload.2.evidence",
 	"sg", "mtu", "mss", "cpu_utilization.host_total", "cpu_utilization.host_user", "cpu_utilization.host_system",
 	"streams.0.id", "streams.0.local", "streams.0.remote", "streams.0.bytes", "streams.0.seconds", "streams.0.bits_per_second",
 	"streams.0.segments", "streams.0.probes", "streams.0.keepalives", "streams.0.splits", "streams.0.reneged", "streams.0.sha256", "streams.0.bytes_received",

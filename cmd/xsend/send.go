@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	"github.com/xsend/xsend/dataplane/session"
 	"github.com/xsend/xsend/internal/transfer"
 	"github.com/xsend/xsend/tcp"
 )
@@ -30,6 +31,7 @@ func newSend(std stdio) *cobra.Command {
 	f.cfg.Linger, f.cfg.ConnectTimeout, f.cfg.RTOMin = transfer.DefaultLinger, transfer.DefaultConnectTimeout, transfer.DefaultRTOMin
 	f.cfg.Binding, f.cfg.Attach, f.cfg.Mode, f.cfg.Release = "native", "auto", "auto", "ack"
 	f.cfg.SG = "auto"
+	f.cfg.Checksum, f.cfg.RXChecksum = string(session.ChecksumSoftware), string(session.RXAuto)
 	cmd := &cobra.Command{
 		Use:   "send [flags] HOST:PORT [FILE|-]",
 		Short: "Send a file, standard input or a pattern with AF_XDP",
@@ -108,6 +110,9 @@ func (f *sendFlags) dataplaneFlags(cmd *cobra.Command) {
 	choice(cmd, &f.cfg.Attach, "attach", "", "how the XDP program is attached", "auto", "native", "generic")
 	choice(cmd, &f.cfg.SG, "sg", "", "packets of several descriptors: headers in one, payload in place behind it; auto is on where a packet is larger than a frame", "auto", "off", "on")
 	choice(cmd, &f.cfg.Mode, "mode", "", "how the kernel takes frames", "auto", "copy", "zerocopy")
+	choice(cmd, &f.cfg.Checksum, "checksum", "", "who computes checksums: sw, xsend; hw, NIC or kernel, whoever it is; kernel, in its copy; auto, hw where a NIC may do it and a canary proves it", "sw", "hw", "kernel", "auto")
+	choice(cmd, &f.cfg.RXChecksum, "rx-checksum", "", "checksums of what is received: verify them, trust them, or auto, trust on links inside this machine only", "auto", "verify", "trust")
+	flags.BoolVar(&f.cfg.Fallback, "allow-fallback", false, "where --checksum would be refused, go on with sw and say so in the result")
 	flags.IntVar(&f.cfg.Queues, "queues", 0, "RX queues that get a socket, from 0 (default: all of them)")
 	flags.IntVar(&f.cfg.Frames, "frames", 0, "frames in UMEM (default: 16384 to send from, and 1280 per queue)")
 	flags.IntVar(&f.cfg.Chunk, "chunk", 0, "bytes in a frame, 2048 or 4096 (default: 2048 in copy mode, 4096 where the MTU or a zero-copy driver may need it)")

@@ -198,11 +198,12 @@ func streamLine(b *strings.Builder, st *transfer.StreamReport, hashes, detail bo
 func sumLines(b *strings.Builder, r *transfer.Report) {
 	fmt.Fprintf(b, "sent        %d bytes in %.2f s, %s, CPU %.0f %%\n", r.Bytes, r.Seconds, units.BitRate(r.BitsPerSecond), r.CPU.Total)
 	fmt.Fprintf(b, "dataplane   %s on %s (%s), %s, attach %s, binding %s, release %s, MTU %d, MSS %d\n",
-		r.Mode, r.Start.Interface, r.Start.Driver, "checksum "+r.Checksum+", sg "+r.SG, r.Attach, r.Binding, r.Release, r.MTU, r.MSS)
+		r.Mode, r.Start.Interface, r.Start.Driver, checksumOf(r)+", sg "+r.SG, r.Attach, r.Binding, r.Release, r.MTU, r.MSS)
 	settingsLines(b, r)
 	fmt.Fprintf(b, "frames      %d, %d free, %d leaked, %d quarantined\n", r.Frames.Total, r.Frames.Free, r.Frames.Leaked, r.Frames.Quarantined)
 	fmt.Fprintf(b, "descriptors %d submitted, %d completed, %d quarantined, %d spurious\n", r.Descs.Submitted, r.Descs.Completed, r.Descs.Quarantined, r.Descs.Spurious)
 	fmt.Fprintf(b, "bytes       %d written, %d released, %d lent while held\n", r.BytesWritten, r.BytesReleased, r.LentWhileHeld)
+	offloadLines(b, r.Offload)
 	if r.Witnessed {
 		fmt.Fprintf(b, "witness     %d descriptors rewritten in flight\n", r.RewrittenInFlight)
 	}
@@ -211,5 +212,36 @@ func sumLines(b *strings.Builder, r *transfer.Report) {
 	}
 	if r.Pcap != nil {
 		fmt.Fprintf(b, "capture     %s, %d packets, %d lost\n", r.Pcap.File, r.Pcap.Packets, r.Pcap.Lost)
+	}
+}
+
+// checksumOf says who computed checksums, and where that is not said by it, where.
+func checksumOf(r *transfer.Report) string {
+	if r.ChecksumWhere == "" || r.Checksum == "sw" {
+		return "checksum " + r.Checksum
+	}
+	return fmt.Sprintf("checksum %s (%s)", r.Checksum, r.ChecksumWhere)
+}
+
+// offloadLines tell what became of each setting: as asked for, as taken, as it was.
+func offloadLines(b *strings.Builder, knobs []transfer.Knob) {
+	head := "offload"
+	for i := range knobs {
+		k := &knobs[i]
+		what := k.Active
+		if k.Accepted != k.Active {
+			what = k.Accepted + " > " + what
+		}
+		if k.Requested != k.Accepted {
+			what = k.Requested + " > " + what
+		}
+		if k.Where != "" {
+			what += " by " + k.Where
+		}
+		if !k.Proved {
+			what += ", unproved"
+		}
+		fmt.Fprintf(b, "%-11s %s: %s (%s)\n", head, k.Name, what, k.Evidence)
+		head = ""
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/xsend/xsend/dataplane/internal/xsk"
+	"github.com/xsend/xsend/tcp"
 	"github.com/xsend/xsend/umem"
 )
 
@@ -28,7 +29,7 @@ const (
 
 	// MetadataLen is the size of struct xsk_tx_metadata that every kernel with TX
 	// metadata takes, in bytes.
-	MetadataLen = 24
+	MetadataLen = tcp.MetadataLen
 
 	// defaultBudget is how many descriptors a doorbell takes in copy mode where
 	// nothing else was set (TX_BATCH_SIZE in net/xdp/xsk.c).
@@ -63,8 +64,9 @@ type Config struct {
 	// TxMetadataLen is 0 or MetadataLen: the bytes in front of a descriptor's
 	// address that hold struct xsk_tx_metadata where its options say so.
 	TxMetadataLen int
-	// TxSoftwareChecksum has the kernel fill in the checksums that metadata asks for
-	// (XDP_UMEM_TX_SW_CSUM), whatever the NIC can: copy mode only. It takes TxMetadataLen.
+	// TxSoftwareChecksum lets the kernel compute the checksums that metadata asks for, in
+	// the copy that it makes, whatever the device could do (XDP_UMEM_TX_SW_CSUM). It needs
+	// TxMetadataLen and copy mode, which ModeAuto then means.
 	TxSoftwareChecksum bool
 
 	// TxBudget is how many descriptors a doorbell may take in copy mode, 32 to
@@ -115,6 +117,9 @@ func (c Config) withDefaults() Config {
 	if c.ZeroCopyMaxSegs == 0 {
 		c.ZeroCopyMaxSegs = 2
 	}
+	if c.TxSoftwareChecksum && c.Mode == ModeAuto {
+		c.Mode = ModeCopy
+	}
 	return c
 }
 
@@ -136,9 +141,9 @@ func (c Config) check() error {
 	case c.BusyPoll < 0 || c.BusyPoll > time.Second || c.BusyPoll%time.Microsecond != 0:
 		return fmt.Errorf("%w: busy poll for %v: must be whole microseconds up to a second", ErrConfig, c.BusyPoll)
 	case c.TxSoftwareChecksum && c.TxMetadataLen == 0:
-		return fmt.Errorf("%w: the kernel computes a checksum where TX metadata asks for it: set TxMetadataLen too", ErrConfig)
+		return fmt.Errorf("%w: checksums by the kernel need TX metadata to ask for them with", ErrConfig)
 	case c.TxSoftwareChecksum && c.Mode == ModeZeroCopy:
-		return fmt.Errorf("%w: in zero-copy mode the kernel sees no packet that it could sum", ErrNoZeroCopy)
+		return fmt.Errorf("%w: checksums by the kernel need copy mode: in zero-copy it never sees the packet", ErrConfig)
 	case c.TxBudget < 0 || c.BusyPollBudget < 0 || c.SendBuffer < 0 || c.BindTimeout < 0 || c.ZeroCopyMaxSegs < 0:
 		return fmt.Errorf("%w: a negative budget, send buffer, timeout or segment count", ErrConfig)
 	}

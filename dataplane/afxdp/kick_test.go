@@ -1,6 +1,8 @@
 package afxdp
 
 import (
+	"bytes"
+	"encoding/binary"
 	"testing"
 	"time"
 
@@ -8,6 +10,7 @@ import (
 
 	"github.com/xsend/xsend/dataplane"
 	"github.com/xsend/xsend/dataplane/internal/porttest"
+	"github.com/xsend/xsend/internal/wire"
 	"github.com/xsend/xsend/umem"
 )
 
@@ -157,6 +160,40 @@ func TestKickWithMetadata(t *testing.T) {
 	n := peer.Next(buf, 5*time.Second)
 	if _, err := porttest.CheckFrame(buf[:n]); err != nil {
 		t.Error(err)
+	}
+}
+
+// A checksum that is asked for on a veth with tx-checksum on leaves as its seed, and nobody
+// computes it; with TxSoftwareChecksum the kernel does, in its copy: the frame stays as it is.
+func TestKernelComputesChecksum(t *testing.T) {
+	for _, kernel := range []bool{false, true} {
+		w, r := porttest.NewWire(t, porttest.WireConfig{}), newRegion(t, 16)
+		s := mustOpen(t, w, Config{Region: r, TxMetadataLen: MetadataLen, TxSoftwareChecksum: kernel})
+		if s.Caps().ZeroCopy || !s.Caps().TxMetadata {
+			t.Fatalf("%+v", s.Caps())
+		}
+		peer := w.Far.NewPeer(t)
+		const head, size, start, offset = 64, 200, 34, 16
+		sent := porttest.PutFrame(r.Bytes(0)[head:], 0, size)
+		binary.BigEndian.PutUint16(sent[start+offset:], 0x1234) // the seed
+		m := r.Bytes(0)[head-MetadataLen : head]
+		binary.NativeEndian.PutUint64(m, 1<<1) // XDP_TXMD_FLAGS_CHECKSUM
+		binary.NativeEndian.PutUint16(m[8:], start)
+		binary.NativeEndian.PutUint16(m[10:], offset)
+		want := bytes.Clone(sent)
+		if kernel {
+			wire.Complete(want, start, offset)
+		}
+		before := bytes.Clone(r.Bytes(0))
+		s.Tx([]umem.Desc{{Addr: r.Addr(0) + head, Len: size, Options: unix.XDP_TX_METADATA}})
+		wantKick(t, s, dataplane.KickOK, 0)
+		buf := make([]byte, 4096)
+		if n := peer.Next(buf, 5*time.Second); !bytes.Equal(buf[:n], want) {
+			t.Errorf("kernel %v: %d bytes with checksum % x, want % x", kernel, n, buf[start+offset:start+offset+2], want[start+offset:start+offset+2])
+		}
+		if !bytes.Equal(before, r.Bytes(0)) {
+			t.Errorf("kernel %v: the frame was written to", kernel)
+		}
 	}
 }
 

@@ -39,6 +39,8 @@ func TestConfigRefused(t *testing.T) {
 		"negative ring":           {Region: r, Ifindex: 1, RxRing: -2},
 		"completion too small":    {Region: r, Ifindex: 1, TxRing: 4096, CompletionRing: 2048},
 		"metadata of 8 bytes":     {Region: r, Ifindex: 1, TxMetadataLen: 8},
+		"checksum, no metadata":   {Region: r, Ifindex: 1, TxSoftwareChecksum: true},
+		"checksum in zero-copy":   {Region: r, Ifindex: 1, TxSoftwareChecksum: true, TxMetadataLen: MetadataLen, Mode: ModeZeroCopy},
 		"unknown mode":            {Region: r, Ifindex: 1, Mode: 9},
 		"negative timeout":        {Region: r, Ifindex: 1, BindTimeout: -1},
 	} {

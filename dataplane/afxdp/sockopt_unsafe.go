@@ -8,8 +8,9 @@ import (
 	"github.com/xsend/xsend/umem"
 )
 
-// register is setsockopt(XDP_UMEM_REG): mem becomes the socket's UMEM.
-func register(fd int, mem []byte, chunk, metadata int, softwareChecksum bool) error {
+// register is setsockopt(XDP_UMEM_REG): mem becomes the socket's UMEM. software asks the
+// kernel to compute checksums itself.
+func register(fd int, mem []byte, chunk, metadata int, software bool) error {
 	// Valid: mem was mapped with mmap, so that it neither moves nor goes away while
 	// the socket lives, and the kernel, which gets its address as a number, pins its
 	// pages.
@@ -22,7 +23,7 @@ func register(fd int, mem []byte, chunk, metadata int, softwareChecksum bool) er
 		reg.Flags = unix.XDP_UMEM_TX_METADATA_LEN
 		reg.Tx_metadata_len = uint32(metadata)
 	}
-	if softwareChecksum {
+	if software {
 		reg.Flags |= unix.XDP_UMEM_TX_SW_CSUM
 	}
 	// Valid: the kernel copies the struct during the call.

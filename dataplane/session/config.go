@@ -55,6 +55,16 @@ type Config struct {
 	BusyPoll  time.Duration
 	HugePages bool // back frames with huge pages, which must be reserved
 
+	// Checksum says who computes the checksums of what is sent; "" = sw. What is left to others
+	// is tried by a canary on the first connection of each queue, which takes a quarter of a
+	// second, or a few round trips. What is known to be dropped is refused (ErrChecksum); what
+	// the canary cannot prove is used all the same, unless it was auto, and Knobs says so.
+	Checksum Checksum
+	// AllowFallback takes the engine's checksums where Checksum would be refused; Knobs says so.
+	AllowFallback bool
+	// RXChecksum says whether the checksums of what is received are verified; "" = auto.
+	RXChecksum RXChecksum
+
 	Release dataplane.ReleaseMode // when a frame is handed back; only ReleaseAck is right
 	Writers int                   // goroutines that will write; 0 = 1
 	// Witness sums what each descriptor covers when it is submitted and again when
@@ -76,7 +86,8 @@ type Config struct {
 	// It may be called from any goroutine; nil is silence.
 	Warn func(string)
 
-	wrap wrapPort // tests put a port of theirs around a socket; nil = none
+	wrap   wrapPort // tests put a port of theirs around a socket; nil = none
+	claims claims   // tests stand in for the kernel; nil = it is asked
 }
 
 // wrapPort makes a port around that of a queue, whose frames are in region.

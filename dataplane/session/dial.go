@@ -132,6 +132,11 @@ func (s *Session) unsteer(port uint16) error {
 func (c *Conn) establish(ctx context.Context, dc DialConfig) (err error) {
 	s := c.session
 	c.queue = s.pickQueue()
+	sums, err := s.checksumTurn(ctx, c.queue)
+	if err != nil {
+		return err
+	}
+	defer sums.done()
 	if c.writer, err = c.queue.poller.AddWriter(ctx, s.writerFrames()); err != nil {
 		return err
 	}
@@ -145,8 +150,13 @@ func (c *Conn) establish(ctx context.Context, dc DialConfig) (err error) {
 		MSS: dc.MSS, AdvertMSS: s.advertMSS(flow.Is4()), Congestion: dc.Congestion, FixedWindow: dc.FixedWindow, ECN: dc.ECN, NoPacing: dc.NoPacing, Rate: dc.Rate,
 		RTOMin: tcp.Duration(dc.RTOMin), UserTimeout: tcp.Duration(dc.UserTimeout), KeepAlive: tcp.Duration(dc.KeepAlive),
 		NoSACK: dc.NoSACK, NoTimestamps: dc.NoTimestamps, NoScale: dc.NoScale,
-		SendSlots: s.sendSlots(), Resum: s.cfg.Release != dataplane.ReleaseAck,
+		SendSlots: s.sendSlots(), Resum: s.cfg.Release != dataplane.ReleaseAck, Checksum: sums.use, Canary: sums.canary,
 	})
+	if err == nil && sums.canary {
+		if err = s.judgeChecksums(ctx, c); err != nil {
+			_ = c.stream.Abort(context.WithoutCancel(ctx)) // fails only where the poller has stopped
+		}
+	}
 	if err != nil {
 		c.writer.Close()
 	}
@@ -205,7 +215,7 @@ func (s *Session) explain(err error, before []uint64) error {
 		}
 	}
 	if n := s.Counters().RxChecksum; where == "" && n > 0 {
-		return fmt.Errorf("%w: %w: %d packets arrived with a wrong checksum and were dropped: where the peer is on this machine and leaves checksums to a NIC that is never reached, turn that off there: ethtool -K IFACE tx off",
+		return fmt.Errorf("%w: %w: %d packets arrived with a wrong checksum and were dropped: where the peer is on this machine and leaves checksums to a NIC that is never reached, turn that off there (ethtool -K IFACE tx off), or believe them (--rx-checksum trust)",
 			tcp.ErrTimeout, err, n)
 	}
 	if where == "" {

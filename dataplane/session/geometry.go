@@ -82,7 +82,6 @@ func (s *Session) mtuRemedy() string {
 	if s.cfg.Chunk < umem.MaxChunk && s.link.MTU <= most {
 		return fmt.Sprintf("use a chunk of %d", umem.MaxChunk)
 	}
-	most := largestMTU(umem.MaxChunk)
 	return fmt.Sprintf("--mtu %d sets it for the time of the run, \"ip link set dev %s mtu %d\" for good", most, s.link.Name, most)
 }
 

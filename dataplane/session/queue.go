@@ -25,6 +25,7 @@ type queue struct {
 	port    dataplane.Port // until the poller has it
 	asavie  *asavie.Socket
 	poller  *dataplane.Poller
+	canary  canary
 	ended   chan error // what Run returned
 	remains dataplane.Remains
 
@@ -42,9 +43,9 @@ func (s *Session) openQueues(ctx context.Context) (err error) {
 		}
 	}
 	directory := new(dataplane.Directory)
-	s.trust = believesChecksums(s.link.Kind)
+	s.trust = s.cfg.RXChecksum == RXTrust || s.cfg.RXChecksum == RXAuto && believesChecksums(s.link.Kind)
 	for i := range s.cfg.Queues {
-		q := &queue{index: i, region: s.region, ended: make(chan error, 1)}
+		q := &queue{index: i, region: s.region, ended: make(chan error, 1), canary: newCanary()}
 		s.queues = append(s.queues, q)
 		if err := s.openQueue(ctx, q, directory); err != nil {
 			return err
@@ -68,6 +69,9 @@ func (s *Session) openQueue(ctx context.Context, q *queue, d *dataplane.Director
 		return err
 	}
 	q.caps = q.port.Caps()
+	if err = s.checkMode(q.caps.ZeroCopy); err != nil {
+		return err
+	}
 	first := umem.Frame(0)
 	if s.cfg.Binding == BindingNative {
 		first = umem.Frame(q.index * s.perQueue())
@@ -144,7 +148,7 @@ func (s *Session) openSocket(ctx context.Context, q *queue) (socket, error) {
 		q.asavie, q.region = sock, sock.Region()
 		return sock, nil
 	}
-	sock, err := afxdp.Open(ctx, s.tuned(afxdp.Config{
+	sock, err := s.openNative(ctx, q, s.tuned(afxdp.Config{
 		Ifindex: s.link.Index, Ifname: s.link.Name, Queue: q.index, Region: s.region,
 		TxRing: s.cfg.Ring, RxRing: s.cfg.Ring, FillRing: s.cfg.Ring, CompletionRing: s.cfg.Ring,
 		Mode: s.cfg.Mode, GenericProgram: s.prog.Mode() == xdpprog.ModeGeneric,

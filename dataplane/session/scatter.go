@@ -43,8 +43,8 @@ func (s *Session) chooseLayout() error {
 	}
 	s.sg = true
 	if most := scatteredMTU(umem.MaxChunk); s.link.MTU > most {
-		return fmt.Errorf("%w: %s has an MTU of %d bytes, a packet over frames of %d carries %d: ip link set dev %s mtu %d",
-			ErrMTU, s.link.Name, s.link.MTU, umem.MaxChunk, most, s.link.Name, most)
+		return fmt.Errorf("%w: %s has an MTU of %d bytes, a packet over frames of %d carries %d: %s",
+			ErrMTU, s.link.Name, s.link.MTU, umem.MaxChunk, most, s.mtuRemedy())
 	}
 	return nil
 }

@@ -53,7 +53,8 @@ type Session struct {
 	link   hw.Interface // with our program and sockets
 	via    hw.Interface // that routes leave by: link, or a VLAN device on it
 	trust  bool
-	sg     bool // packets of several descriptors
+	sg     bool      // packets of several descriptors
+	sums   checksums // does not change once the session is open
 	ns     *namespace
 	set    *settings.Run // nil where nothing was to be set
 	prog   *xdpprog.Program
@@ -155,6 +156,9 @@ func (c *Config) setDefaults() error {
 	if err := c.checkVLAN(); err != nil {
 		return err
 	}
+	if err := c.checkChecksum(); err != nil {
+		return err
+	}
 	if c.NeighbourWait == 0 {
 		c.NeighbourWait = DefaultNeighbourWait
 	}
@@ -190,6 +194,9 @@ func (s *Session) open(ctx context.Context) (err error) {
 		return err
 	}
 	if err = s.checkPrivileges(uint64(s.cfg.Frames) * uint64(s.cfg.Chunk)); err != nil {
+		return err
+	}
+	if err = s.planChecksums(); err != nil {
 		return err
 	}
 	if err = s.attach(ctx); err != nil {

@@ -1,7 +1,7 @@
 // Package witness is a dataplane.Port around another one that sees whether bytes
 // change while the kernel has them: it sums what each descriptor covers when it is
-// submitted, and again when its completion is handed on. They differ only if
-// somebody wrote under the NIC's eyes.
+// submitted, and again when its completion is handed on, the metadata before it
+// included. They differ only if somebody wrote under the NIC's eyes.
 //
 // It owns the sums of what is in flight and nothing else. Like any port it is for
 // the poller's goroutine; only Rewritten and Wake may be called by others. It does
@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 
 	"github.com/xsend/xsend/dataplane"
+	"github.com/xsend/xsend/tcp"
 	"github.com/xsend/xsend/umem"
 )
 
@@ -28,6 +29,7 @@ const none = int32(-1)
 type entry struct {
 	addr uint64
 	len  uint32
+	meta uint32 // bytes of metadata before addr
 	sum  uint32
 	next int32
 }
@@ -93,7 +95,12 @@ func (w *Port) note(d umem.Desc) {
 	}
 	i := w.free
 	w.free = w.entries[i].next
-	w.entries[i] = entry{addr: d.Addr, len: d.Len, sum: w.sum(d.Addr, d.Len), next: none}
+	e := entry{addr: d.Addr, len: d.Len, next: none}
+	if d.Options&dataplane.TxMetadata != 0 && d.Addr >= tcp.MetadataLen {
+		e.meta = tcp.MetadataLen
+	}
+	e.sum = w.sum(&e)
+	w.entries[i] = e
 	p := &w.byFrame[f]
 	for *p != none {
 		p = &w.entries[*p].next
@@ -113,7 +120,7 @@ func (w *Port) check(addr uint64) {
 		if e.addr != addr {
 			continue
 		}
-		if w.sum(e.addr, e.len) != e.sum {
+		if w.sum(e) != e.sum {
 			w.rewritten.Add(1)
 		}
 		i := *p
@@ -124,6 +131,6 @@ func (w *Port) check(addr uint64) {
 	}
 }
 
-func (w *Port) sum(addr uint64, n uint32) uint32 {
-	return crc32.Checksum(w.region.Memory()[addr:addr+uint64(n)], castagnoli)
+func (w *Port) sum(e *entry) uint32 {
+	return crc32.Checksum(w.region.Memory()[e.addr-uint64(e.meta):e.addr+uint64(e.len)], castagnoli)
 }

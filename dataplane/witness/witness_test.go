@@ -65,6 +65,11 @@ func (r *rig) complete(want uint64, addrs ...uint64) {
 	}
 }
 
+// ask submits a descriptor with metadata before it.
+func (r *rig) ask(addr uint64, n uint32) {
+	r.Tx([]umem.Desc{{Addr: addr, Len: n, Options: dataplane.TxMetadata}})
+}
+
 func (r *rig) flip(at uint64) { r.region.Memory()[at] ^= 1 }
 
 func TestRewrittenBetweenSubmitAndCompletion(t *testing.T) {
@@ -209,4 +214,21 @@ func BenchmarkTxReap(b *testing.B) {
 		r.kernel.done = append(r.kernel.done, 0)
 		r.Reap(addrs)
 	}
+}
+
+// What asks for a checksum is covered like the packet: the kernel may still read it.
+func TestRewrittenMetadata(t *testing.T) {
+	r := newRig(t)
+	r.ask(2048+100, 50)
+	r.flip(2048 + 75) // before it
+	r.flip(2048 + 150)
+	r.complete(0, 2048+100)
+	for n, at := range []uint64{76, 99, 100} {
+		r.ask(2048+100, 50)
+		r.flip(2048 + at)
+		r.complete(uint64(n+1), 2048+100)
+	}
+	r.ask(10, 50) // there is no room for any: the kernel's to refuse
+	r.flip(2047)
+	r.complete(3, 10)
 }

@@ -35,6 +35,8 @@ type Config struct {
 	File string // what to send; "" is a file of DefaultSize made for it
 	MTU  int    // of the lab, bytes; 0 is the lab's default
 
+	Checksum string // who computes checksums: sw, hw, kernel, auto; "" is the sender's default
+
 	// Say is told what is being done, a sentence at a time.
 	Say func(string)
 	// Out and Err get what the sender prints. Without Out the sender prints nothing but warnings, and its

@@ -13,6 +13,9 @@ import (
 // send runs the sender to its end. Its report is returned where it isn't shown.
 func send(ctx context.Context, cfg Config, l *lab.Lab, target, path string) (report json.RawMessage, err error) {
 	args := []string{"send", "--hash"}
+	if cfg.Checksum != "" {
+		args = append(args, "--checksum", cfg.Checksum)
+	}
 	var out bytes.Buffer
 	to := cfg.Out
 	if to == nil {

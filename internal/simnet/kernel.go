@@ -33,6 +33,7 @@ type KernelConfig struct {
 	Down       []Span          // when the interface is down: ENETDOWN
 	DiesAt     tcp.Time        // when the queue dies; 0 = never
 	DiesLoudly bool            // kicks then answer with an errno; otherwise nothing shows
+	Deaf       bool            // packets leave with the seed where a checksum was asked for, and nobody is told
 }
 
 // Span is from a moment to another.
@@ -46,6 +47,7 @@ type KernelStats struct {
 	Abandoned                         uint64 // out when the socket was closed
 	Twice, Invented                   uint64 // lies told about TX
 	InventedRX                        uint64 // lies told about RX
+	Asked                             uint64 // packets sent whose checksum was asked for
 	NoFill, NoRxRoom                  uint64 // packets dropped at the receiving side
 	Received                          uint64
 	Kicks                             [6]uint64 // by answer
@@ -59,7 +61,7 @@ type KernelStats struct {
 // flight is one descriptor between submission and completion.
 type flight struct {
 	desc umem.Desc
-	copy []byte // what it covered when it was submitted
+	copy []byte // what it covered when it was submitted, the metadata before it included
 	dead bool   // the socket was closed under it
 }
 
@@ -130,7 +132,7 @@ func (k *Kernel) Out() int { return len(k.ringed) + len(k.inNIC) }
 // Caps implements dataplane.Port.
 func (k *Kernel) Caps() dataplane.Caps {
 	n := k.cfg.Ring
-	return dataplane.Caps{Binding: "simnet", ZeroCopy: k.cfg.Read[1] > 0, SG: k.cfg.Segments > 1, MaxSegs: max(k.cfg.Segments, 1), TxRing: n, RxRing: n, FillRing: n, Completion: n}
+	return dataplane.Caps{Binding: "simnet", ZeroCopy: k.cfg.Read[1] > 0, SG: k.cfg.Segments > 1, MaxSegs: max(k.cfg.Segments, 1), TxMetadata: true, TxRing: n, RxRing: n, FillRing: n, Completion: n}
 }
 
 // TxRoom implements dataplane.Port.
@@ -147,8 +149,8 @@ func (k *Kernel) Tx(descs []umem.Desc) {
 		k.tx.prod.Put(d)
 		f := k.take()
 		f.desc = d
-		if k.legal(d.Addr, int(d.Len)) {
-			f.copy = append(f.copy[:0], k.bytes(d)...)
+		if k.legal(d) {
+			f.copy = append(f.copy[:0], k.covered(d)...)
 			k.held[k.frame(d.Addr)]++
 		} else {
 			k.stats.Invalid++
@@ -170,13 +172,17 @@ func (k *Kernel) take() *flight {
 }
 
 // legal is the kernel's own check: inside the region, inside one chunk
-// (xp_aligned_validate_desc), and not empty.
-func (k *Kernel) legal(addr uint64, n int) bool {
-	f, ok := k.region.FrameAt(addr)
-	if !ok || n <= 0 {
+// (xp_aligned_validate_desc), not empty, no option and no request that is not known.
+func (k *Kernel) legal(d umem.Desc) bool {
+	f, ok := k.region.FrameAt(d.Addr)
+	if !ok || d.Len == 0 || d.Options&^txMetadata != 0 {
 		return false
 	}
-	return int(addr-k.region.Addr(f))+n <= k.region.ChunkSize()
+	off := int(d.Addr - k.region.Addr(f))
+	if off+int(d.Len) > k.region.ChunkSize() {
+		return false
+	}
+	return d.Options&txMetadata == 0 || off >= metadataLen && requestOf(k.covered(d)).legal(int(d.Len))
 }
 
 func (k *Kernel) frame(addr uint64) umem.Frame {
@@ -184,7 +190,14 @@ func (k *Kernel) frame(addr uint64) umem.Frame {
 	return f
 }
 
-func (k *Kernel) bytes(d umem.Desc) []byte { return k.region.Memory()[d.Addr : d.Addr+uint64(d.Len)] }
+// covered is what nobody may write to: the packet, and the metadata before it.
+func (k *Kernel) covered(d umem.Desc) []byte {
+	from := d.Addr
+	if d.Options&txMetadata != 0 {
+		from -= metadataLen
+	}
+	return k.region.Memory()[from : d.Addr+uint64(d.Len)]
+}
 
 // Reap implements dataplane.Port.
 func (k *Kernel) Reap(addrs []uint64) int { return drain(k.comp.cons, addrs) }
@@ -277,4 +290,4 @@ func (k *Kernel) Deliver(frame []byte) {
 const rxHeadroom = 256
 
 // same reports that what a descriptor covers has not changed since it was submitted.
-func (k *Kernel) same(f *flight) bool { return bytes.Equal(f.copy, k.bytes(f.desc)) }
+func (k *Kernel) same(f *flight) bool { return bytes.Equal(f.copy, k.covered(f.desc)) }

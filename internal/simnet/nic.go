@@ -118,10 +118,10 @@ func (k *Kernel) read(p gathering) {
 		if !k.same(f) {
 			k.stats.RewrittenInFlight++
 		}
-		frame = append(frame, k.bytes(f.desc)...)
+		frame = append(frame, k.region.Memory()[f.desc.Addr:f.desc.Addr+uint64(f.desc.Len)]...)
 	}
 	k.stats.Sent++
-	k.out.Send(frame)
+	k.out.Send(k.completed(p.parts[0].desc, frame))
 	for _, f := range p.parts {
 		if chance(k.random, k.cfg.Never) {
 			k.stats.Forgotten++

@@ -76,6 +76,9 @@ type Config struct {
 	BusyPoll    time.Duration
 	HugePages   bool
 	Mode        string // copy, zerocopy, auto; "" = auto
+	Checksum    string // sw, hw, kernel, auto; "" = sw
+	RXChecksum  string // verify, trust, auto; "" = auto
+	Fallback    bool   // take something else, and say so, where Checksum would be refused
 	Release     string // ack, completion, submit, acked; "" = ack
 	Queues      int    // RX queues that get a socket; 0 = all
 	Frames      int    // 0 = the session's default
@@ -166,6 +169,7 @@ func (c *Config) validate() error {
 func (c *Config) sessionConfig(dst netip.Addr) (session.Config, error) {
 	sc := session.Config{
 		Interface: c.Interface, Destination: dst, Source: c.Source, Tagged: c.Tagged, VLAN: c.VLAN, Binding: session.Binding(c.Binding),
+		Checksum: session.Checksum(c.Checksum), RXChecksum: session.RXChecksum(c.RXChecksum), AllowFallback: c.Fallback,
 		Queues: c.Queues, Frames: c.Frames, Chunk: c.Chunk, Writers: c.Parallel, Witness: c.Rewrite, Warn: c.Warn,
 		NoWakeup: c.NoWakeup, Budget: c.Budget, BusyPoll: c.BusyPoll, HugePages: c.HugePages, Settings: c.Settings,
 	}

@@ -200,4 +200,8 @@ func (n *fakeNet) Info() session.Info {
 	return session.Info{Interface: "eth9", Driver: "fake", MTU: 1500, Mode: "zerocopy", Attach: "native", Binding: session.BindingNative, Queues: 1}
 }
 
+func (n *fakeNet) Knobs() []session.Knob {
+	return []session.Knob{{Name: "checksum", Requested: "auto", Accepted: "hw", Active: "hw", Where: "nic", Proved: true, Evidence: "canary"}}
+}
+
 func (n *fakeNet) Close() (session.Report, error) { return n.left, n.close }

@@ -38,14 +38,16 @@ type Report struct {
 	Binding  string `json:"binding"`
 	Attach   string `json:"attach"`   // as it was in fact: native, generic
 	Mode     string `json:"mode"`     // as it was in fact: copy, zerocopy
-	Checksum string `json:"checksum"` // who computes it: sw, the engine
+	Checksum string `json:"checksum"` // who was to compute it, as it was in fact: sw, hw, kernel
 	SG       string `json:"sg"`       // packets of several descriptors: on, off
 	MTU      int    `json:"mtu"`      // the interface's, bytes
 	MSS      int    `json:"mss"`      // payload bytes of a full segment, of the first stream
 	CPU      CPU    `json:"cpu_utilization"`
 
-	Settings []settings.Setting `json:"settings,omitempty"` // of the NIC, for the time of the run; what was asked for first
-	Restored *settings.Restored `json:"restored,omitempty"` // how they were put back; nil where none was asked for
+	Settings      []settings.Setting `json:"settings,omitempty"` // of the NIC, for the time of the run; what was asked for first
+	Restored      *settings.Restored `json:"restored,omitempty"` // how they were put back; nil where none was asked for
+	ChecksumWhere string             `json:"checksum_where"`     // engine, nic, kernel, nic-or-kernel; "" where nothing was sent
+	Offload       []Knob             `json:"offload"`
 
 	Streams   []StreamReport `json:"streams"`
 	Intervals []Interval     `json:"intervals"`
@@ -71,6 +73,17 @@ type Report struct {
 
 	Err     error `json:"-"` // the same as Error, for errors.Is
 	Started bool  `json:"-"` // a SYN may have left
+}
+
+// Knob is a setting that device, driver or kernel may take otherwise than asked.
+type Knob struct {
+	Name      string `json:"name"`
+	Requested string `json:"requested"`
+	Accepted  string `json:"accepted"` // what was tried
+	Active    string `json:"active"`   // what was in force
+	Where     string `json:"where,omitempty"`
+	Proved    bool   `json:"proved"`
+	Evidence  string `json:"evidence"`
 }
 
 // Start is what was known before the first byte.

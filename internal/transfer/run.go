@@ -62,7 +62,7 @@ func start(stop, cut context.Context, cfg Config, w world) *run {
 	cfg.setDefaults()
 	r := &run{cfg: cfg, world: w, stop: stop, cut: cut}
 	r.report = Report{
-		Schema: Schema, Version: cfg.Version, Title: cfg.Title, Release: cfg.Release, Checksum: "sw", SG: "off",
+		Schema: Schema, Version: cfg.Version, Title: cfg.Title, Release: cfg.Release, Checksum: "sw", SG: "off", Offload: []Knob{},
 		Streams: []StreamReport{}, Intervals: []Interval{},
 		Start: Start{Time: time.Now(), Kernel: kernelRelease(), Target: cfg.Target, Parameters: cfg.Parameters, Connected: []Connected{}},
 	}
@@ -149,6 +149,19 @@ func (r *run) describe(info session.Info) {
 	rep.Binding, rep.Attach, rep.Mode, rep.MTU = string(info.Binding), info.Attach, info.Mode, info.MTU
 	if info.SG {
 		rep.SG = "on"
+	}
+	r.describeOffload()
+}
+
+// describeOffload takes over what became of each setting, as far as that is known.
+func (r *run) describeOffload() {
+	rep := &r.report
+	rep.Offload = []Knob{}
+	for _, k := range r.net.Knobs() {
+		rep.Offload = append(rep.Offload, Knob(k))
+		if k.Name == "checksum" {
+			rep.Checksum, rep.ChecksumWhere = k.Active, k.Where
+		}
 	}
 }
 
@@ -281,6 +294,7 @@ func (r *run) newSource() (source, error) {
 // close ends the session and takes its figures.
 func (r *run) close() error {
 	left, err := r.net.Close()
+	r.describeOffload()
 	rep, c := &r.report, &left.Counters
 	rep.Frames = Frames{Total: left.Frames.Total, Free: left.Frames.Free, Leaked: left.Frames.Leaked, Quarantined: left.Frames.Quarantined}
 	rep.Descs = Descriptors{Submitted: c.Submitted, Completed: c.Completed, Quarantined: c.Quarantined, Spurious: c.Spurious, OutOfRange: c.OutOfRange}

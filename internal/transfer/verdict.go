@@ -14,11 +14,11 @@ import (
 // errConservation says that the books don't add up: a bug of ours.
 var errConservation = errors.New("the books don't add up: a bug of xsend")
 
-// neverSent are errors of a dial after which nothing had left.
+// neverSent are errors of a dial after which nothing had left; with ErrChecksum nothing of a stream.
 var neverSent = []error{
 	hw.ErrNoRoute, hw.ErrNoNeighbour, hw.ErrPortInUse, hw.ErrNoSource, hw.ErrNoInterface, hw.ErrNoZone,
 	hw.ErrLocalDestination, hw.ErrNotUnicast, hw.ErrNotEthernet, hw.ErrLinkDown,
-	session.ErrConfig, session.ErrInterface, tcp.ErrBadConfig,
+	session.ErrConfig, session.ErrInterface, session.ErrChecksum, tcp.ErrBadConfig,
 	dataplane.ErrBadConfig, dataplane.ErrTooMany, dataplane.ErrFlowInUse,
 }
 

@@ -84,3 +84,14 @@ func addrSum(a *[16]byte) uint64 {
 	hi, lo := binary.BigEndian.Uint64(a[:8]), binary.BigEndian.Uint64(a[8:])
 	return hi>>32 + hi&0xffffffff + lo>>32 + lo&0xffffffff
 }
+
+// Complete does what a checksum request asks of a device: it sums packet from start on, the seed in the checksum's
+// place included, and stores the complement offset bytes behind start. False, and nothing happened, where that is not
+// inside the packet.
+func Complete(packet []byte, start, offset int) bool {
+	if start < 0 || offset < 0 || start+offset+2 > len(packet) {
+		return false
+	}
+	binary.BigEndian.PutUint16(packet[start+offset:], ^uint16(Sum(packet[start:], 0)))
+	return true
+}

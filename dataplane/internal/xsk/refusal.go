@@ -110,6 +110,8 @@ func BindRefused(w Where, zeroCopy, sg bool, err error) error {
 		return Refused(w, op, ErrNoZeroCopy, err, "the interface has no such queue, or its MTU does not fit a chunk: lower the MTU, take 4096-byte chunks, or copy mode")
 	case errors.Is(err, unix.EINVAL):
 		return Refused(w, op, ErrNoQueue, err, copyInvalid(sg))
+	case errors.Is(err, unix.EOPNOTSUPP):
+		return Refused(w, op, ErrUnsupported, err, "the kernel computes no checksums for a device that takes packets in pieces, such as virtio_net")
 	}
 	return Refused(w, op, nil, err, "")
 }
