@@ -175,7 +175,7 @@ func (k *Kernel) take() *flight {
 // (xp_aligned_validate_desc), not empty, no option and no request that is not known.
 func (k *Kernel) legal(d umem.Desc) bool {
 	f, ok := k.region.FrameAt(d.Addr)
-	if !ok || d.Len == 0 || d.Options&^txMetadata != 0 {
+	if !ok || d.Len == 0 || d.Options&^(txMetadata|packetContinues) != 0 {
 		return false
 	}
 	off := int(d.Addr - k.region.Addr(f))
