@@ -97,7 +97,7 @@ func TestBadInput(t *testing.T) {
 		{"--set-pause twice", []string{"--set-pause", "rx=on,rx=off", open, path}, 2, []string{"--set-pause", "pause.rx", "choose one"}},
 		{"--mtu too small", []string{"--mtu", "67", open, path}, 2, []string{"--mtu", `"67"`, "from 68 to 65535"}},
 		{"--mtu nonsense", []string{"--mtu", "big", open, path}, 2, []string{"--mtu", `"big"`, "from 68 to 65535"}},
-		{"--mtu too large for a frame", []string{"--mtu", "9000", open, path}, 2, []string{"veth-a", "9000", "mtu"}},
+		{"--mtu too large for a frame", []string{"--mtu", "9000", "--sg", "off", open, path}, 2, []string{"veth-a", "9000", "--sg off"}},
 		{"--mtu too large for the NIC", []string{"--mtu", "65536", open, path}, 2, []string{"--mtu", `"65536"`, "from 68 to 65535"}},
 		{"capture file", []string{"--pcap", dir + "/none/x", open, path}, 2, []string{dir + "/none/x"}},
 	}

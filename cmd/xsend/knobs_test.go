@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -57,6 +58,35 @@ func TestKnobsRefused(t *testing.T) {
 	}
 	if b, _ := os.ReadFile("/proc/sys/vm/nr_hugepages"); strings.TrimSpace(string(b)) == "0" {
 		r.start(lab.Sender, nil, "send", "--hugepages", to, path).want(2, "no huge pages", "nr_hugepages")
+	}
+	r.clean()
+}
+
+// TestKnobsAreReported: what was asked for is in the result, with what is active and how that is known.
+func TestKnobsAreReported(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, lab.Config{})
+	path, _ := file(t, 10_000)
+	_, to := r.sink("--once")
+	p := r.start(lab.Sender, nil, "send", "--json", "--budget", "64", "--wakeup", "off", "--busy-poll", "20", "--sg", "on", to, path)
+	p.want(0)
+	rep := p.report()
+	got := map[string]string{}
+	for i := range 32 {
+		name := rep.at(fmt.Sprintf("offload.%d.name", i))
+		if name == nil {
+			break
+		}
+		at := func(key string) any { return rep.at(fmt.Sprintf("offload.%d.%s", i, key)) }
+		got[fmt.Sprint(name)] = fmt.Sprint(at("requested"), " ", at("active"))
+		if at("evidence") == "" || at("proved") != true {
+			t.Errorf("%v: %v, %v", name, at("evidence"), at("proved"))
+		}
+	}
+	for name, want := range map[string]string{"sg": "on on", "budget": "64 64", "wakeup": "off off", "busy-poll": "20µs 20µs", "mode": "auto copy", "attach": "auto native"} {
+		if got[name] != want {
+			t.Errorf("%s: %q, want %q", name, got[name], want)
+		}
 	}
 	r.clean()
 }

@@ -11,7 +11,7 @@ import (
 
 // Knob is one setting: as it was asked for, as it was taken, and what it is in fact.
 type Knob struct {
-	Name      string // mode, attach, checksum, rx-checksum
+	Name      string // mode, attach, checksum, rx-checksum, sg, wakeup, budget, busy-poll, hugepages
 	Requested string
 	Accepted  string // what was tried
 	Active    string // what is in force
@@ -31,7 +31,7 @@ const (
 // Knobs are the settings that a device, a driver or the kernel may take otherwise than asked. What
 // the first connections found out is in it once they stand.
 func (s *Session) Knobs() []Knob {
-	return []Knob{s.modeKnob(), s.attachKnob(), s.checksumKnob(), s.rxChecksumKnob()}
+	return append([]Knob{s.modeKnob(), s.attachKnob(), s.checksumKnob(), s.rxChecksumKnob(), s.scatterKnob()}, s.tunedKnobs()...)
 }
 
 func (s *Session) modeKnob() Knob {

@@ -40,3 +40,38 @@ func (s *Session) obeyed(sock *afxdp.Socket) error {
 	}
 	return nil
 }
+
+// scatterKnob is the layout of packets.
+func (s *Session) scatterKnob() Knob {
+	k := Knob{Name: "sg", Requested: s.cfg.SG.String(), Accepted: onOff(s.sg), Active: onOff(s.info.SG), Proved: true}
+	switch {
+	case s.info.SG:
+		k.Evidence = fmt.Sprintf("the socket was bound with XDP_USE_SG: up to %d descriptors in a packet", s.info.MaxSegs)
+	case s.cfg.SG == SGAuto:
+		k.Evidence = "a packet fits into a frame"
+	default:
+		k.Evidence = "one descriptor in each packet"
+	}
+	return k
+}
+
+// tunedKnobs are those that were asked for among doorbell and memory; a socket that has not got them is not opened.
+func (s *Session) tunedKnobs() (all []Knob) {
+	add := func(asked bool, name, value, active, evidence string) {
+		if asked {
+			all = append(all, Knob{Name: name, Requested: value, Accepted: value, Active: active, Proved: true, Evidence: evidence})
+		}
+	}
+	add(s.cfg.NoWakeup, "wakeup", "off", onOff(s.info.Wakeup), "the socket was bound without XDP_USE_NEED_WAKEUP")
+	add(s.cfg.Budget != 0, "budget", fmt.Sprint(s.cfg.Budget), fmt.Sprint(s.info.Budget), "XDP_MAX_TX_SKB_BUDGET was taken")
+	add(s.cfg.BusyPoll != 0, "busy-poll", s.cfg.BusyPoll.String(), s.info.BusyPoll.String(), "SO_BUSY_POLL reads back so; it does something only where the queue has a NAPI instance")
+	add(s.cfg.HugePages, "hugepages", "on", onOff(s.info.HugePages), "the region was mapped with MFD_HUGETLB")
+	return all
+}
+
+func onOff(on bool) string {
+	if on {
+		return "on"
+	}
+	return "off"
+}
