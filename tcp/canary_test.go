@@ -68,6 +68,9 @@ func (r *canaryRig) run(want Verdict, most Duration) {
 	if got := r.c.Canary(); got != want {
 		r.t.Fatalf("%v after %d ms, want %v; probes %v", got, (r.now-begin)/Millisecond, want, r.kinds)
 	}
+	if r.c.canary != (canaryState{verdict: want}) || r.c.timers.canary != Never {
+		r.t.Errorf("something of it is left: %+v, due %d", r.c.canary, r.c.timers.canary)
+	}
 	r.t.Logf("%v after %d ms, %d probes", want, (r.now-begin)/Millisecond, len(r.kinds))
 }
 
@@ -186,6 +189,8 @@ func TestCanaryUnchecked(t *testing.T) {
 func TestCanaryDropped(t *testing.T) {
 	r := newCanaryRig(t, func(_ *Config, h *harness) { h.deaf = true })
 	r.run(CanaryDropped, 500*Millisecond)
+	r.transmit()
+	r.wantNothing()
 	good := slices.Repeat([]probeKind{probeGood}, 1+3*canaryCopies)
 	if want := slices.Insert(good, 1+2*canaryCopies, probeControl); !slices.Equal(r.kinds, want) {
 		t.Errorf("probes %v", r.kinds)
@@ -286,10 +291,16 @@ func TestCanaryOtherACKs(t *testing.T) {
 	for name, strange := range map[string]func(r *canaryRig){
 		"a window update": func(r *canaryRig) { r.wnd--; r.ack(0) },
 		"another DSACK":   func(r *canaryRig) { r.ack(0, [2]int{-2, 0}) },
+		"stale blocks": func(r *canaryRig) {
+			seg := r.segment(wire.FlagACK, 0)
+			seg.Options.SACK[0] = wire.SACKBlock{Start: uint32(testISS), End: uint32(testISS + 1)}
+			r.inject(seg)
+		},
+		"an old ACK": func(r *canaryRig) { r.ack(-1) },
 		"payload": func(r *canaryRig) {
 			seg := r.segment(wire.FlagACK, 0)
-			seg.PayloadLen = 5
-			r.irs += 5
+			seg.PayloadLen = 1
+			r.irs++
 			r.inject(seg)
 			if s := r.want(1, 0, wire.FlagACK); s.tx.Metadata {
 				r.t.Error("an ACK is left to others")
@@ -308,6 +319,7 @@ func TestCanaryOtherACKs(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newCanaryRig(t, nil)
+			r.plain = name == "an old ACK" || name == "payload" // then nothing else tells them apart
 			r.ends = func() bool {
 				if r.c.canary.out && r.c.canary.kind() == probePoisoned {
 					strange(r)
@@ -335,6 +347,14 @@ func TestCanaryOtherACKs(t *testing.T) {
 func TestCanaryEnds(t *testing.T) {
 	for name, end := range map[string]func(r *canaryRig){
 		"reset": func(r *canaryRig) { r.inject(r.segment(wire.FlagRST, 0)) },
+		"reset before a probe leaves": func(r *canaryRig) {
+			r.now = r.c.Deadline()
+			r.c.Advance(r.now)
+			if r.c.canary.emit == 0 {
+				r.t.Fatal("no probe is due")
+			}
+			r.inject(r.segment(wire.FlagRST, 0))
+		},
 		"abort": func(r *canaryRig) {
 			r.c.Abort(r.now)
 			r.transmit()
@@ -409,6 +429,9 @@ func TestCanaryConfig(t *testing.T) {
 	if _, err := New(Config{Flow: testFlow, MTU: 1500, Canary: true}, h.pool); err == nil {
 		t.Error("a canary of the engine's own sums")
 	}
+	if Verdict(9).String() == "" {
+		t.Error("a verdict that nobody knows has no name")
+	}
 	names := map[string]bool{}
 	for v := CanaryOff; v <= CanaryDropped; v++ {
 		names[v.String()] = true
@@ -418,6 +441,84 @@ func TestCanaryConfig(t *testing.T) {
 	}
 	if len(names) != 6 {
 		t.Error(names)
+	}
+}
+
+// When each probe leaves, and for how long its answer is awaited: a round trip after the last
+// answer, and 4 of them, but 10 and 100 ms at least.
+func TestCanaryTimes(t *testing.T) {
+	for trip, want := range map[Duration][2]Duration{Millisecond: {10 * Millisecond, 100 * Millisecond}, 80 * Millisecond: {80 * Millisecond, 320 * Millisecond}} {
+		r := newCanaryRig(t, func(_ *Config, h *harness) { h.synAckAfter = trip })
+		at := r.now
+		for _, step := range []struct {
+			wait   Duration
+			probes int
+			answer bool
+		}{
+			{want[0], 1, true}, {want[0], canaryCopies, false}, {want[1], 0, false}, {want[0], 1, false}, {want[1], 0, false}, // lost
+			{want[0], canaryCopies, true}, {want[0], canaryCopies, false}, {want[1], 0, false}, {want[0], canaryCopies, true},
+		} {
+			if d := r.c.Deadline(); d != at+step.wait {
+				t.Fatalf("due after %d us, want %d", (d-at)/Microsecond, step.wait/Microsecond)
+			}
+			at += step.wait
+			r.advance(at - r.now)
+			if len(r.out) > 0 && len(r.out[0].payload) == 0 { // the handshake's ACK again
+				r.out = r.out[1:]
+			}
+			if len(r.out) != step.probes {
+				t.Fatalf("%d probes, want %d", len(r.out), step.probes)
+			}
+			r.out = nil
+			if step.answer {
+				r.answer()
+			}
+		}
+		r.out = nil
+	}
+}
+
+// A poisoned probe is a good one but for its seed, of which both bytes are wrong.
+func TestCanaryPoison(t *testing.T) {
+	r := newCanaryRig(t, func(cfg *Config, h *harness) {
+		cfg.Path = wire.Path{Tagged: true, VLAN: 3}
+		h.opts.HasTS = false
+	})
+	var good, poisoned Tx
+	for tx, step := range map[*Tx]int{&good: 0, &poisoned: 1} {
+		r.c.canary.step = step
+		if !r.c.emitCanaryProbe(r.now, tx) {
+			t.Fatal("no probe")
+		}
+		r.c.ipID--
+	}
+	a, b := r.covered(good), r.covered(poisoned)
+	at := MetadataLen + 14 + 4 + 20 + 16
+	for i := range a {
+		if want := i == at || i == at+1; a[i]^b[i] != 0x5a && want || a[i] != b[i] && !want {
+			t.Errorf("byte %d is %#x in the good one, %#x in the other", i, a[i], b[i])
+		}
+	}
+	r.completeTx(good)
+	r.completeTx(poisoned)
+}
+
+// ACKs go while a canary is under way, as far as there is room for them.
+func TestCanaryLetsACKsGo(t *testing.T) {
+	r := newCanaryRig(t, nil)
+	seg := r.segment(wire.FlagACK, 0)
+	seg.PayloadLen = 7
+	r.c.Receive(r.now, &seg)
+	var tx [1]Tx
+	if n := r.c.Transmit(r.now, nil); n != 0 {
+		t.Error(n)
+	}
+	if n := r.c.Transmit(r.now, tx[:]); n != 1 {
+		t.Fatal(n)
+	}
+	r.take(tx[0])
+	if s := r.want(1, 0, wire.FlagACK); s.seg.Ack != uint32(r.irs+8) || s.tx.Metadata {
+		t.Errorf("%+v", s)
 	}
 }
 

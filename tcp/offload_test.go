@@ -1,6 +1,8 @@
 package tcp
 
 import (
+	"bytes"
+	"encoding/binary"
 	"math/rand/v2"
 	"net/netip"
 	"testing"
@@ -66,6 +68,20 @@ func TestOffloadFitsBeforeTheHeaders(t *testing.T) {
 	}
 	h.take(tx)
 	h.out = nil
+}
+
+// What the kernel's documents say of it (https://docs.kernel.org/networking/xsk-tx-metadata.html), byte by byte, over
+// whatever lay there.
+func TestOffloadRequest(t *testing.T) {
+	b := bytes.Repeat([]byte{0xff}, 40)
+	putRequest(b, 0x1234)
+	want := make([]byte, 24)
+	binary.NativeEndian.PutUint64(want, 1<<1)
+	binary.NativeEndian.PutUint16(want[8:], 0x1234)
+	binary.NativeEndian.PutUint16(want[10:], 16)
+	if !bytes.Equal(b[16:], want) || !bytes.Equal(b[:16], bytes.Repeat([]byte{0xff}, 16)) {
+		t.Errorf("% x", b)
+	}
 }
 
 // With offload no payload is summed; without, a retransmission does not sum again, unless
