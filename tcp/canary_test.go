@@ -492,7 +492,7 @@ func TestCanaryPoison(t *testing.T) {
 		}
 		r.c.ipID--
 	}
-	a, b := r.covered(good), r.covered(poisoned)
+	a, b := covered(r.region, &good), covered(r.region, &poisoned)
 	at := MetadataLen + 14 + 4 + 20 + 16
 	for i := range a {
 		if want := i == at || i == at+1; a[i]^b[i] != 0x5a && want || a[i] != b[i] && !want {
