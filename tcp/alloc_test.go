@@ -16,6 +16,12 @@ func TestNothingAllocates(t *testing.T) {
 			b.write()
 			b.transmit(false)
 		},
+		"checksum offload": func(b *benchFlight, k int) {
+			b.c.SetChecksum(ChecksumOffload)
+			b.ack(n + k - 1)
+			b.write()
+			b.transmit(false)
+		},
 		"SACK": func(b *benchFlight, k int) { b.ack(0, [2]int{1, 1 + k}, [2]int{n/2 + k, n/2 + k + 1}) },
 		"SACK, retransmission": func(b *benchFlight, k int) {
 			b.ack(0, [2]int{2 * k, 2*k + 1})

@@ -185,7 +185,8 @@ func TestOffloadLines(t *testing.T) {
 	}
 }
 
-// TestCaptureOfOffload: a capture shows checksums as they have to leave: right, but for the canary's six poisoned probes.
+// TestCaptureOfOffload: a capture shows checksums as they have to leave: right, but for the canary's poisoned probes: two by
+// three, and three more for each that a busy machine made it send again.
 func TestCaptureOfOffload(t *testing.T) {
 	r := newRig(t, lab.Config{})
 	capture := filepath.Join(t.TempDir(), "x.pcapng")
@@ -221,7 +222,7 @@ func TestCaptureOfOffload(t *testing.T) {
 			}
 		}
 	}
-	if sent < 70 || wrong != 6 {
+	if sent < 70 || wrong < 6 || wrong%3 != 0 {
 		t.Errorf("%d of %d packets have a wrong checksum", wrong, sent)
 	}
 }

@@ -96,6 +96,9 @@ func TestRunSendsOnEveryConnection(t *testing.T) {
 	if rep.SHA256 == "" || rep.Streams[2].SHA256 != rep.SHA256 || rep.Mode != "zerocopy" || rep.MSS != 1448 || rep.Retransmits != 6 {
 		t.Errorf("%+v", rep)
 	}
+	if rep.Checksum != "hw" || rep.ChecksumWhere != "nic" || len(rep.Offload) != 1 || !rep.Offload[0].Proved {
+		t.Errorf("checksum %s by %s, %+v", rep.Checksum, rep.ChecksumWhere, rep.Offload)
+	}
 	if len(rep.Intervals) != 1 || rep.Intervals[0].Bytes != 300_000 {
 		t.Errorf("intervals %+v", rep.Intervals)
 	}
@@ -135,6 +138,7 @@ func TestExitCodes(t *testing.T) {
 		"done":                      {code: 0},
 		"open refused":              {set: func(s *stage) { s.refuse = hw.ErrLinkDown }, code: 2, text: "down"},
 		"no neighbour":              {set: refused(hw.ErrNoNeighbour), code: 2},
+		"checksum refused":          {set: refused(session.ErrChecksum), code: 2},
 		"port in use":               {set: refused(hw.ErrPortInUse), code: 2},
 		"refused by the peer":       {set: refused(tcp.ErrRefused), code: 1, text: "start the receiver"},
 		"connect timeout":           {set: refused(tcp.ErrTimeout), code: 1, text: "--connect-timeout"},
