@@ -17,7 +17,7 @@ func fairShare(total, n int) int { return 4 * total / (4*max(n, 1) + 1) }
 // perFrame is the payload bytes that a writer of s finds room for in a frame.
 func (p *Poller) perFrame(s *Stream) int {
 	if p.perPacket > 1 {
-		return p.pool.Region().ChunkSize()
+		return p.pool.Region().ChunkSize() - p.payloadAt
 	}
 	return s.mssNow
 }

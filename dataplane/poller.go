@@ -122,7 +122,7 @@ func New(cfg Config) (*Poller, error) {
 		reopen: cfg.Reopen, maxStreams: cfg.MaxStreams, rxFrames: cfg.RxFrames, stall: cfg.Stall,
 		records: make([]record, cfg.Pool.Len()), flows: map[wire.Flow]*Stream{},
 		changed:   make([]*Stream, 0, cfg.MaxStreams),
-		perPacket: 1 + tcp.MaxParts(caps.MaxSegs), payloadAt: tcp.PayloadOffset(caps.MaxSegs),
+		perPacket: 1 + tcp.MaxParts(caps.MaxSegs), payloadAt: tcp.PayloadOffset(caps.MaxSegs, caps.TxMetadata),
 	}
 	p.descs = make([]umem.Desc, min(txBatch*p.perPacket, caps.TxRing))
 	p.submitted = make([]umem.Frame, 0, len(p.descs))

@@ -10,13 +10,20 @@ import (
 // each transmission, so that none is written to while the kernel reads it. Nothing is copied, a frame carries
 // several segments, and a segment may lie over several frames.
 
+// metadataRoom is MetadataLen up to a cache line.
+const metadataRoom = 64
+
 // PayloadOffset is where payload begins in a frame: behind room for headers, or, where packets have several
-// descriptors, at its first byte.
-func PayloadOffset(maxSegs int) int {
-	if maxSegs > 1 {
-		return 0
+// descriptors, at its first byte. But where the region was registered with TX metadata, the kernel wants room for it in front
+// of every descriptor, whether there is a request or not (xp_aligned_validate_desc in net/xdp/xsk_queue.h).
+func PayloadOffset(maxSegs int, metadata bool) int {
+	switch {
+	case maxSegs <= 1:
+		return Headroom
+	case metadata:
+		return metadataRoom
 	}
-	return Headroom
+	return 0
 }
 
 // MaxDescs is the most descriptors that the engine makes of a packet: for headers, and for each range of payload.
@@ -30,7 +37,7 @@ func MaxParts(maxSegs int) int { return min(max(maxSegs-1, 0), maxSpans) }
 // segmentRoom is the payload bytes that one packet over frames of chunk bytes carries in any case.
 func (c *Config) segmentRoom(chunk int) int {
 	if n := MaxParts(c.MaxSegs); n > 0 {
-		return max(n-1, 1) * chunk // it may begin anywhere in the first
+		return max(n-1, 1) * (chunk - metadataRoom) // it may begin anywhere in the first
 	}
 	return chunk - Headroom
 }
@@ -100,6 +107,14 @@ func (c *Conn) scatter(s *slot, tx *Tx) {
 		c.pool.Submit(p.frame)
 		tx.Rest[k] = Part{Addr: c.pool.Region().Addr(p.frame) + uint64(p.off), Len: p.length, Frame: p.frame}
 	}
+}
+
+// apart gives the last n bytes of a packet a descriptor of their own: a probe has the layout that payload has, so that what it proves
+// holds for payload.
+func (c *Conn) apart(tx *Tx, n int) {
+	c.pool.Submit(tx.Frame)
+	tx.Len -= uint32(n)
+	tx.Parts, tx.Rest[0] = 1, Part{Addr: tx.Addr + uint64(tx.Len), Len: uint32(n), Frame: tx.Frame}
 }
 
 // spansSum sums the payload range by range; one that begins at an odd byte of the segment is swapped

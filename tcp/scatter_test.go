@@ -28,7 +28,7 @@ func (h *harness) commit(off, n int) umem.Frame {
 // A segment lies over several frames, and each is held until its last byte is ACKed and every
 // descriptor of it completed.
 func TestScatterOneSegmentOverFrames(t *testing.T) {
-	h := scattered(t, 6000)
+	h := scattered(t, 5900)
 	h.hold = true
 	mss := h.c.MSS()
 	var f [3]umem.Frame
@@ -151,10 +151,29 @@ func TestScatterRefused(t *testing.T) {
 	for _, c := range []struct {
 		mtu, segs int
 		ok        bool
-	}{{9000, 18, false}, {6000, 18, true}, {3000, 1, false}, {3000, 2, false}, {3000, 4, true}, {1500, 2, true}} {
+	}{{9000, 18, false}, {5900, 18, true}, {3000, 1, false}, {3000, 2, false}, {3000, 4, true}, {1500, 2, true}} {
 		_, err := New(Config{Flow: testFlow, MTU: c.mtu, MaxSegs: c.segs}, h.pool)
 		if (err == nil) != c.ok {
 			t.Errorf("MTU %d, %d descriptors: %v", c.mtu, c.segs, err)
 		}
+	}
+}
+
+// A probe is laid out as payload is: what a canary proves holds for both.
+func TestScatterProbe(t *testing.T) {
+	h := scattered(t, 1500)
+	h.hold = true
+	var tx Tx
+	if !h.c.emitGarbage(h.now, &tx) {
+		t.Fatal("no probe")
+	}
+	if tx.Parts != 1 || tx.Rest[0].Len != 1 || tx.Rest[0].Frame != tx.Frame || h.pool.InKernel(tx.Frame) != 2 {
+		t.Fatalf("%+v, kernel %d", tx, h.pool.InKernel(tx.Frame))
+	}
+	h.take(tx)
+	h.complete()
+	h.want(0, 1, wire.FlagACK)
+	if c, _ := h.pool.Audit(); c.Free != c.Total {
+		t.Fatalf("%+v", c)
 	}
 }

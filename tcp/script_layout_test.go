@@ -15,7 +15,7 @@ const layoutVariable = "XSEND_TEST_SEGMENTS"
 
 var (
 	testSegs, _ = strconv.Atoi(os.Getenv(layoutVariable))
-	payloadAt   = PayloadOffset(testSegs)
+	payloadAt   = PayloadOffset(testSegs, false)
 )
 
 // linearOnly skips a test of what only one descriptor has.

@@ -413,6 +413,9 @@ func (c *Conn) emit(now Time, tx *Tx, seq Seq, flags uint8, opts, probe []byte) 
 	}
 	copy(c.pool.Bytes(f)[Headroom:], probe)
 	c.put(tx, f, Headroom, len(probe), &wire.Header{Seq: uint32(seq), Flags: flags, Options: opts}, wire.Sum(probe, 0))
+	if len(probe) > 0 && c.scattered() {
+		c.apart(tx, len(probe))
+	}
 	return true
 }
 

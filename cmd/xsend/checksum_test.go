@@ -175,7 +175,7 @@ func TestOffloadLines(t *testing.T) {
 	p := r.start(lab.Sender, nil, "send", "--checksum", "hw", to, path)
 	p.want(0)
 	for _, text := range []string{
-		"checksum hw (nic-or-kernel), attach", "\noffload     mode: auto > copy (XDP_OPTIONS of the socket)\n",
+		"checksum hw (nic-or-kernel), sg off, attach", "\noffload     mode: auto > copy (XDP_OPTIONS of the socket)\n",
 		"\n            checksum: hw by nic-or-kernel, unproved (queue 0: unproved: the link does not check; copy mode: nobody tells which of them it is)\n",
 		"\n            rx-checksum: auto > trust (veth-a is a veth: ",
 	} {

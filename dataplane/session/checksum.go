@@ -83,6 +83,10 @@ func (s *Session) planChecksums() error {
 	case p.accepted == ChecksumKernel && s.cfg.Mode == afxdp.ModeZeroCopy:
 		return s.refuseChecksums("in zero-copy mode the kernel never sees the packet", "use --mode copy, or --checksum sw")
 	}
+	if p.accepted == ChecksumKernel && s.sg {
+		// xsk_build_skb in net/xdp/xsk.c sums when it has the first descriptor, before the others are there (Linux 6.18).
+		return s.refuseChecksums("of packets of several descriptors the kernel sums the first only", "use --sg off, --checksum hw or --checksum sw")
+	}
 	if p.accepted == ChecksumKernel {
 		return nil
 	}

@@ -50,7 +50,7 @@ func (s *Session) chooseLayout() error {
 }
 
 // scatteredMTU is the bytes of IP packet that go out over frames of chunk bytes.
-func scatteredMTU(chunk int) int { return min(9216, 3*chunk+leastHeader) }
+func scatteredMTU(chunk int) int { return min(9216, 3*(chunk-64)+leastHeader) }
 
 // advertMSS is the MSS that what is received may have: an RX frame holds one packet. 0 = what the MTU allows.
 func (s *Session) advertMSS(is4 bool) int {

@@ -179,10 +179,10 @@ func (k *Kernel) legal(d umem.Desc) bool {
 		return false
 	}
 	off := int(d.Addr - k.region.Addr(f))
-	if off+int(d.Len) > k.region.ChunkSize() {
+	if off < metadataLen || off+int(d.Len) > k.region.ChunkSize() { // room for metadata, used or not
 		return false
 	}
-	return d.Options&txMetadata == 0 || off >= metadataLen && requestOf(k.covered(d)).legal(int(d.Len))
+	return d.Options&txMetadata == 0 || requestOf(k.covered(d)).legal(int(d.Len))
 }
 
 func (k *Kernel) frame(addr uint64) umem.Frame {

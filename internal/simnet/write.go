@@ -131,7 +131,7 @@ func (r *Run) released(rel dataplane.Release, payload []byte) {
 	}
 	r.wrong.ReleaseWrong += uint64(s.Pattern.Wrong(payload, rel.Start))
 	if r.Rewrite {
-		copy(r.region.WriterBytes(rel.Frame)[tcp.PayloadOffset(r.Trial.Kernel.Segments):], marked)
+		copy(r.region.WriterBytes(rel.Frame)[tcp.PayloadOffset(r.Trial.Kernel.Segments, true):], marked)
 	}
 }
 
