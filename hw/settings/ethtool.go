@@ -11,7 +11,7 @@ import (
 )
 
 // withEthtool answers with the library, on a stack that stays where it is.
-func withEthtool(r request) (out reply, err error) {
+func withEthtool(r request) (reply, error) {
 	if len(r.name) >= unix.IFNAMSIZ { // the library would cut it
 		return reply{}, unix.ENODEV
 	}
@@ -20,6 +20,10 @@ func withEthtool(r request) (out reply, err error) {
 		return reply{}, fmt.Errorf("open socket for ethtool: %w", err)
 	}
 	defer e.Close()
+	return askSteadily(e, r)
+}
+
+func askSteadily(e *ethtool.Ethtool, r request) (out reply, err error) {
 	steady.Call(func() { out, err = ask(e, r) })
 	return out, err
 }

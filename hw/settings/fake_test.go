@@ -97,6 +97,9 @@ func (n *nic) depend() {
 	f := n.state[Feature]
 	needs := map[string]string{"tx-scatter-gather": "tx-checksum-ip-generic", "tx-tcp-segmentation": "tx-scatter-gather", "tx-generic-segmentation": "tx-scatter-gather"}
 	for _, k := range []string{"tx-checksum-ip-generic", "tx-scatter-gather", "tx-tcp-segmentation", "tx-generic-segmentation", "rx-gro", "rx-lro", "rx-ntuple-filter"} {
+		if isFixed(f[k]) {
+			continue
+		}
 		want := wanted(f[k]) == on
 		need := needs[k]
 		f[k] = featureState(want, want && (need == "" || active(f[need]) == on), false)

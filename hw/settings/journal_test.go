@@ -159,6 +159,29 @@ func TestJournalIsWhole(t *testing.T) {
 	}
 }
 
+// A lock on a file that has lost its name is none.
+func TestLockOfALostName(t *testing.T) {
+	path := t.TempDir() + "/l"
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if !isStill(f, path) {
+		t.Error("it has its name")
+	}
+	if err := os.Remove(path); err != nil || isStill(f, path) {
+		t.Errorf("without a name, %v", err)
+	}
+	other, err := tryLock(path)
+	if err != nil || isStill(f, path) {
+		t.Errorf("the name is another file's, %v", err)
+	}
+	if err := other.release(); err != nil {
+		t.Error(err)
+	}
+}
+
 // The name of the file the lock stands on may be removed and made anew by others: only one of them has the lock.
 func TestLockIsOne(t *testing.T) {
 	path := t.TempDir() + "/l"

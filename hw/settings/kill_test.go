@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // steps counts those of a whole run on the veth.
@@ -119,6 +121,47 @@ func TestGuardianKilledAtEachStep(t *testing.T) {
 			t.Fatal("the guardian never gets to its end")
 		}
 	}
+}
+
+// What ends a run from its terminal, or from a service manager, does not end its guardian, which is in a session of its own.
+func TestGuardianOutlivesSignals(t *testing.T) {
+	r := newRig(t)
+	before := r.snapshot()
+	c := r.start(job{Change: change(t, thrice...), Guardian: true, Hold: true})
+	if said := c.line(); said != "set" {
+		t.Fatal(said, c.complaint.String())
+	}
+	pids := childrenOf(c.cmd.Process.Pid)
+	if len(pids) != 1 {
+		t.Fatalf("children %v, want one", pids)
+	}
+	within(t, guardianPatience, "ignoring signals", func() bool { return ignores(t, pids[0], unix.SIGTERM) })
+	if sid, err := unix.Getsid(pids[0]); err != nil || sid != pids[0] {
+		t.Errorf("the guardian is in session %d, %v", sid, err)
+	}
+	for _, s := range []unix.Signal{unix.SIGINT, unix.SIGTERM, unix.SIGHUP} {
+		if err := unix.Kill(pids[0], s); err != nil {
+			t.Error(err)
+		}
+	}
+	_ = c.cmd.Process.Kill()
+	c.killed()
+	if !strings.Contains(c.complaint.String(), "veth-a restored: exact") {
+		t.Errorf("said %s", c.complaint.String())
+	}
+	r.same(before, "afterwards")
+}
+
+// ignores reads the kernel's set of ignored signals.
+func ignores(t *testing.T, pid int, s unix.Signal) bool {
+	t.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(b), "SigIgn:")
+	set, err := strconv.ParseUint(strings.Fields(rest)[0], 16, 64)
+	return err == nil && set>>(s-1)&1 != 0
 }
 
 // The negative control: a guardian that leaves a group out says so, keeps the journal, and the comparison sees it.

@@ -17,6 +17,9 @@ import (
 // guardianPatience is how long a run waits for a guardian that is still at work.
 const guardianPatience = 5 * time.Second
 
+// dying is how long a process may look alive that has been killed: closing what it had takes the kernel a while.
+const dying = 500 * time.Millisecond
+
 // lock is the one run per interface. flock(2) belongs to the open file: it lasts while the run or its guardian, which inherits the
 // descriptor, lives, and no longer.
 type lock struct{ file *os.File }
@@ -35,7 +38,7 @@ func acquire(ctx context.Context, dir string, id Identity, patience time.Duratio
 		return nil, fmt.Errorf("%w: %w: run as root, or %s", ErrJournal, err, stateRemedy)
 	}
 	path := filepath.Join(dir, id.lockName())
-	for end := time.Now().Add(patience); ; {
+	for start := time.Now(); ; {
 		l, err := tryLock(path)
 		if err != nil {
 			return nil, fmt.Errorf("%w: lock %s: %w: %s", ErrJournal, path, err, stateRemedy)
@@ -47,10 +50,11 @@ func acquire(ctx context.Context, dir string, id Identity, patience time.Duratio
 			return l, nil
 		}
 		h := readHolder(path)
-		if !h.guardian && isAlive(h.pid) {
+		waited := time.Since(start)
+		if !h.guardian && isAlive(h.pid) && waited > min(dying, patience) {
 			return nil, fmt.Errorf("%s: %w: process %d holds it: wait for its end", id.Interface, ErrHeld, h.pid)
 		}
-		if time.Now().After(end) {
+		if waited > patience {
 			return nil, fmt.Errorf("%s: %w: the guardian of a run that was killed, process %d, is still restoring after %v: look at what holds %s", id.Interface, ErrHeld, h.pid, patience, path)
 		}
 		select {

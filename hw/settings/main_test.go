@@ -147,13 +147,20 @@ func (j job) print() error {
 
 // killChildren kills the guardian, the only child that there is.
 func killChildren() {
-	lists, _ := filepath.Glob("/proc/self/task/*/children")
-	for _, at := range lists {
+	for _, pid := range childrenOf(os.Getpid()) {
+		_ = unix.Kill(pid, unix.SIGKILL)
+	}
+}
+
+func childrenOf(pid int) (list []int) {
+	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	for _, at := range threads {
 		b, _ := os.ReadFile(at)
-		for _, text := range strings.Fields(string(b)) {
+		for text := range strings.FieldsSeq(string(b)) {
 			if pid, err := strconv.Atoi(text); err == nil {
-				_ = unix.Kill(pid, unix.SIGKILL)
+				list = append(list, pid)
 			}
 		}
 	}
+	return list
 }

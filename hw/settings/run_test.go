@@ -403,3 +403,36 @@ func TestStateDirectory(t *testing.T) {
 		t.Errorf("%v, ordered %v", err, n.ordered)
 	}
 }
+
+// What others do in mid-run: a rule that is new goes; what has become fixed or unreadable is not ordered, and named.
+func TestOthersChangeInMidRun(t *testing.T) {
+	n := newNIC(t)
+	before := n.copy()
+	cfg := n.config(change(t, "mtu", "1400"))
+	r := begin(t, cfg)
+	n.state[Rule]["12"] = "cc"
+	if out, err := r.Restore(); err != nil || !out.Exact || len(before.Diff(n.copy())) > 0 {
+		t.Errorf("a new rule: %v, %v, %v", out, err, before.Diff(n.copy()))
+	}
+
+	r = begin(t, cfg)
+	n.state[Feature]["rx-gro"] = off + fixedMark
+	if out, err := r.Restore(); !errors.Is(err, ErrNotRestored) || len(out.Differences) != 1 || !strings.Contains(err.Error(), "rx-gro was on, is off [fixed]") {
+		t.Errorf("a fixed feature: %v, %v", out, err)
+	}
+	n.state[Feature]["rx-gro"] = on
+	if done, err := n.recover(t, cfg.StateDir, ""); err != nil || len(done) != 1 || !done[0].Restored.Exact {
+		t.Errorf("%+v, %v", done, err)
+	}
+
+	r = begin(t, cfg)
+	pause := n.state[Pause]
+	delete(n.state, Pause)
+	if out, err := r.Restore(); !errors.Is(err, ErrNotRestored) || len(out.Differences) != 3 || !strings.Contains(err.Error(), "pause.rx was on, is unreadable: operation not supported") {
+		t.Errorf("an unreadable group: %v, %v", out, err)
+	}
+	n.state[Pause] = pause
+	if done, err := n.recover(t, cfg.StateDir, ""); err != nil || len(done) != 1 || !done[0].Restored.Exact {
+		t.Errorf("%+v, %v", done, err)
+	}
+}
