@@ -20,7 +20,8 @@ var arrows = []struct {
 	{"hw", nil},
 	{"xdp-prog", nil},
 	{"internal/policy", nil},
-	{"internal/netem", nil}, // what senders are measured with stands alone
+	{"internal/pattern", nil}, // sender and judge share it, and nothing else
+	{"internal/netem", nil},   // what senders are measured with stands alone
 	{"internal/simnet/...", []string{"internal/simnet/...", "dataplane", "tcp", "umem", "internal/wire"}},
 	// What the subcommands do, on top of session.
 	{"internal/...", []string{"internal/...", "dataplane/...", "hw", "xdp-prog", "tcp", "umem"}},
