@@ -30,7 +30,7 @@ TSO and GSO, and of the raw dataplane: full frames through the AF_XDP socket to 
 	flags.VarP(size, "bytes", "n", "size of the file")
 	flags.IntVar(&cfg.MTU, "mtu", 1500, "MTU of the veth pair in bytes")
 	flags.BoolVar(&asJSON, "json", false, "print one JSON object at the end")
-	cmd.AddCommand(newBenchWire(std), newBenchHeadroom(std), newBenchFair(std), newBenchSendfile(std), newBenchRaw(std), newBenchKernel(std))
+	cmd.AddCommand(newBenchWire(std), newBenchHeadroom(std), newBenchFair(std), newBenchSendfile(std), newBenchRaw(std), newBenchKernel(std), newBenchBaseline(std))
 	return cmd
 }
 
