@@ -61,6 +61,24 @@ func TestJSONNames(t *testing.T) {
 	}
 }
 
+// TestNamesAreDocumented: each name that is printed stands in docs/json.md.
+func TestNamesAreDocumented(t *testing.T) {
+	text, err := os.ReadFile("../../docs/json.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, found := strings.Cut(string(text), "## `xsend matrix --json`")
+	if !found {
+		t.Fatal("no section")
+	}
+	all := toJSON(t, mixed(t)) + toJSON(t, Price{})
+	for _, name := range regexp.MustCompile(`"([a-z_]+)":`).FindAllStringSubmatch(all, -1) {
+		if name[1] != "schema" && !strings.Contains(section, "`"+name[1]+"`") && !strings.Contains(section, "`"+name[1]+"[]`") {
+			t.Errorf("%s is not documented", name[1])
+		}
+	}
+}
+
 func TestCSV(t *testing.T) {
 	r := mixed(t)
 	var b bytes.Buffer

@@ -9,6 +9,8 @@ import (
 	"net"
 	"net/netip"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // maxAnswer bounds an answer, in bytes.
@@ -23,6 +25,9 @@ func Ask(ctx context.Context, addr string, conns []netip.AddrPort) ([]Verdict, e
 	ctx, cancel := context.WithTimeout(ctx, questionTime)
 	defer cancel()
 	verdicts, err := ask(ctx, addr, conns)
+	if errors.Is(err, unix.ECONNREFUSED) {
+		err = fmt.Errorf("%w: start \"xsend sink --verify\" there", err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("ask %s for its verdict: %w", addr, err)
 	}
