@@ -139,7 +139,7 @@ func (f *matrixFlags) price(std stdio) error {
 	case f.asJSON:
 		return failed(printJSON(std.out, p))
 	}
-	fmt.Fprintf(std.out, "%d rows (%d of xsend, %d of the kernel's TCP), %d turns of %g s each: %d runs, at most %.1f minutes\n",
+	fmt.Fprintf(std.out, "%d rows (%d of xsend, %d of the kernel's TCP), %d turns of %g s each: %d runs, about %.1f minutes, less where rows are refused\n",
 		p.Rows, p.Xsend, p.Linux, p.Turns, p.Time, p.Rows*p.Turns, p.Seconds/60)
 	for _, c := range p.Changes {
 		fmt.Fprintln(std.out, c)

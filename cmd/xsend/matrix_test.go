@@ -164,7 +164,7 @@ func TestMatrixPrice(t *testing.T) {
 	r := newRig(t, lab.Config{})
 	p := r.matrix("10.77.0.2:9", "--dry-run", "--mtu", "1500,9000", "--turns", "5", "--time", "10")
 	p.want(0)
-	for _, want := range []string{"28 rows (16 of xsend, 12 of the kernel's TCP), 5 turns of 10 s each: 140 runs, at most 25.7 minutes", "MTU is set to 9000 for 40 runs, and put back to 1500", "TSO and GSO"} {
+	for _, want := range []string{"28 rows (16 of xsend, 12 of the kernel's TCP), 5 turns of 10 s each: 140 runs, about 25.7 minutes", "MTU is set to 9000 for 40 runs, and put back to 1500", "TSO and GSO"} {
 		if !strings.Contains(p.out.String(), want) {
 			t.Errorf("no %q in %q", want, p.out.String())
 		}

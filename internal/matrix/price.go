@@ -20,9 +20,9 @@ type Price struct {
 	Xsend     int      `json:"xsend"` // rows of xsend
 	Linux     int      `json:"linux"` // rows of the kernel's TCP
 	Turns     int      `json:"turns"`
-	Time      float64  `json:"time_seconds"`    // of each run
-	Seconds   float64  `json:"seconds_at_most"` // in all; rows that are refused take next to nothing
-	Changes   []string `json:"changes"`         // of the interface, a sentence each
+	Time      float64  `json:"time_seconds"` // of each run
+	Seconds   float64  `json:"seconds"`      // in all, about; rows that are refused take next to nothing
+	Changes   []string `json:"changes"`      // of the interface, a sentence each
 }
 
 // PriceSchema names the shape of Price.
