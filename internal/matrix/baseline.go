@@ -53,7 +53,7 @@ func Baseline(call, target, link string, seconds float64) (r BaselineReport, err
 		return r, fmt.Errorf("%v: %w", to, err)
 	}
 	defer unix.Close(fd)
-	f, err := newFeed(fd, call)
+	f, err := newFeed(fd, call, blockSize, blocks)
 	if err != nil {
 		return r, err
 	}
