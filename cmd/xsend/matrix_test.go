@@ -109,6 +109,30 @@ func measured(t *testing.T, row matrix.Row, n int) {
 	}
 }
 
+// TestMatrixOfJumboPackets: without scatter-gather they are refused, with it they arrive whole.
+func TestMatrixOfJumboPackets(t *testing.T) {
+	r := newRig(t, lab.Config{MTU: 9000})
+	_, to := r.sink("--verify", "--no-hash")
+	res := r.matrix(to, "--mode", "copy", "--turns", "2", "--json").matrix()
+	for _, row := range res.Rows {
+		switch {
+		case row.SG == "off":
+			reasoned(t, row, "9000")
+		case row.TSO == "on":
+			reasoned(t, row, "kept tso off")
+		default:
+			measured(t, row, 2)
+			if row.MSS < 8900 {
+				t.Errorf("%v: MSS %d", row.Cell, row.MSS)
+			}
+		}
+	}
+	if res.Done != 5 || res.Impossible != 5 {
+		t.Errorf("%d done, %d impossible", res.Done, res.Impossible)
+	}
+	r.clean()
+}
+
 // TestMatrixSetsTSO on and off, and puts it back, also where it is interrupted; then it goes on.
 func TestMatrixSetsTSO(t *testing.T) {
 	r := newRig(t, lab.Config{TxChecksum: true, Segmentation: true})
