@@ -183,7 +183,7 @@ func printMatrix(w io.Writer, r *matrix.Result) {
 	if r.Turns < 3 {
 		fmt.Fprintln(w, "COARSE: too few turns to judge by")
 	}
-	fmt.Fprintf(w, "%3s %-6s %-8s %-3s %-8s %-7s %5s  %13s  %-29s %2s %9s %6s %6s %7s %7s %11s %6s\n", "row", "sender", "checksum", "sg", "mode", "attach", "mtu",
+	fmt.Fprintf(w, "%3s %-6s %-8s %-3s %-8s %-9s %5s  %13s  %-29s %2s %9s %6s %6s %7s %7s %11s %6s\n", "row", "sender", "checksum", "sg", "mode", "attach", "mtu",
 		"goodput", "interval", "n", "packets/s", "user", "system", "kicks", "resent", "verified", "wrong")
 	for i := range r.Rows {
 		printMatrixRow(w, &r.Rows[i])
@@ -198,9 +198,9 @@ func printMatrix(w io.Writer, r *matrix.Result) {
 func printMatrixRow(w io.Writer, r *matrix.Row) {
 	what := fmt.Sprintf("%-8s %-3s %-8s %-7s", r.Checksum, r.SG, r.Mode, r.Attach)
 	if r.Sender == matrix.Linux {
-		what = fmt.Sprintf("%-8s cubic, TSO, GSO %-3s", r.Call, r.TSO)
+		what = fmt.Sprintf("%-8s cubic, TSO, GSO %-5s", r.Call, r.TSO)
 	}
-	fmt.Fprintf(w, "%3d %-6s %-29s %5d  ", r.Number, r.Sender, what, r.MTU)
+	fmt.Fprintf(w, "%3d %-6s %-31s %5d  ", r.Number, r.Sender, what, r.MTU)
 	if r.N == 0 {
 		fmt.Fprintf(w, "%s: %s\n", r.Outcome, r.Reason)
 		return

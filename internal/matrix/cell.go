@@ -25,7 +25,7 @@ type Cell struct {
 	Attach   string `json:"attach,omitempty"`   // native, generic
 
 	Call string `json:"call,omitempty"` // the kernel's TCP's
-	TSO  string `json:"tso,omitempty"`  // TSO and GSO: on, off
+	TSO  string `json:"tso,omitempty"`  // TSO and GSO: on, off; as-is where they can't be set
 
 	MTU int `json:"mtu"` // bytes
 }
@@ -51,13 +51,23 @@ func (c *Config) cells() (all []Cell) {
 		}
 	}
 	for _, mtu := range c.MTUs {
-		for _, tso := range []string{"on", "off"} {
+		for _, tso := range c.segmentations() {
 			for _, call := range []string{CallSend, CallSendfile, CallZerocopy} {
 				all = append(all, Cell{Sender: Linux, Call: call, TSO: tso, MTU: mtu})
 			}
 		}
 	}
 	return all
+}
+
+// asIs is TSO of an interface on which it is neither on with GSO nor off with it, and can't be set.
+const asIs = "as-is"
+
+func (c *Config) segmentations() []string {
+	if c.asIs {
+		return []string{"on", "off", asIs}
+	}
+	return []string{"on", "off"}
 }
 
 // order is that of a turn: every second one goes backwards, so that what changes slowly falls on all rows alike.

@@ -46,6 +46,8 @@ type Config struct {
 	// Knows tells whether "xsend send" has a flag of that name; nil: it has all.
 	Knows func(flag string) bool
 	Done  func(Progress) // told of each run; nil: nobody is
+
+	asIs bool // TSO and GSO of the interface can't be set, and are neither both on nor both off
 }
 
 func (c *Config) setDefaults() {

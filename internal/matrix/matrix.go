@@ -91,6 +91,13 @@ func (m *matrix) begin(ctx context.Context) (err error) {
 	if _, err := m.ask(ctx, m.to.String(), nil); err != nil {
 		return err
 	}
+	if m.uneven(m.link.Name) {
+		can, err := m.settable()
+		if err != nil {
+			return err
+		}
+		m.cfg.asIs = !can
+	}
 	m.kept, err = resume.Open[Run](m.cfg.State, header{stateSchema, m.cfg.Version, m.link.Name, m.link.MTU, m.cfg.Target, m.cfg.Time.Seconds()})
 	return err
 }

@@ -30,6 +30,7 @@ type stage struct {
 	told    []Progress
 	set     []string // what was done to TSO
 	fixed   bool     // TSO can't be switched on
+	nor     bool     // nor off, and GSO is on
 	stuck   bool     // or not put back
 
 	bytes int64 // that the last child claims
@@ -97,6 +98,7 @@ func (s *stage) world() world {
 			return v, nil
 		},
 		segment: s.segment,
+		uneven:  func(string) bool { return s.nor },
 		now:     func() time.Time { return s.now },
 		pause:   func(_ context.Context, d time.Duration) error { s.now = s.now.Add(d); return nil },
 	}
@@ -105,6 +107,9 @@ func (s *stage) world() world {
 func (s *stage) segment(_ string, on bool) (func() error, error) {
 	if on && s.fixed {
 		return nil, errors.New("eth9: the kernel kept tso off")
+	}
+	if !on && s.nor {
+		return nil, errors.New("eth9: the kernel kept gso on")
 	}
 	s.set = append(s.set, fmt.Sprint(on))
 	return func() error {
@@ -214,6 +219,26 @@ func TestRefusalsAreRows(t *testing.T) {
 	}
 	if len(r.Rows) != 8+12 || r.Impossible != 4+2+9 || r.Done != 5 {
 		t.Errorf("%d rows, %d impossible, %d done", len(r.Rows), r.Impossible, r.Done)
+	}
+}
+
+// TestTSOAsItIs: where it can be neither on nor off, there is a row of each call with what there is.
+func TestTSOAsItIs(t *testing.T) {
+	s := newStage(t)
+	s.fixed, s.nor = true, true
+	r := s.must()
+	if len(r.Rows) != 2+9 || r.Done != 2+3 || r.Impossible != 6 || len(s.set) != 0 {
+		t.Fatalf("%d rows, %d done; set %q", len(r.Rows), r.Done, s.set)
+	}
+	for _, row := range r.Rows[8:] {
+		if row.TSO != asIs || row.Outcome != Done || row.N != 3 {
+			t.Errorf("%+v", row)
+		}
+	}
+	s = newStage(t)
+	s.nor = true // and it can be on
+	if r := s.must(); len(r.Rows) != 8 || r.Done != 5 || s.set[0] != "true" || s.set[1] != "back" {
+		t.Errorf("%d rows, %d done; set %q", len(r.Rows), r.Done, s.set)
 	}
 }
 

@@ -61,8 +61,11 @@ func (m *matrix) try(ctx context.Context, cell Cell) (r Run, err error) {
 	if cell.Sender != Linux {
 		return m.send(ctx, cell)
 	}
-	if cell.MTU != m.link.MTU {
+	switch {
+	case cell.MTU != m.link.MTU:
 		return impossible(fmt.Sprintf("%s has an MTU of %d, and it is set for rows of xsend only: set it yourself and run again", m.link.Name, m.link.MTU)), nil
+	case cell.TSO == asIs:
+		return m.send(ctx, cell)
 	}
 	restore, err := m.segment(m.link.Name, cell.TSO == "on")
 	switch {

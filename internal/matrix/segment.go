@@ -38,5 +38,30 @@ func segment(link string, on bool) (restore func() error, err error) {
 	return restore, nil
 }
 
+// uneven tells whether one of TSO and GSO is on and the other off, so that neither row is there without a change. What can't be
+// read can't be set either, which the rows say.
+func uneven(link string) bool {
+	tso, err := ethtool.TSO.Read(link)
+	if err != nil {
+		return false
+	}
+	gso, err := ethtool.GSO.Read(link)
+	return err == nil && tso != gso
+}
+
+// settable finds out whether TSO and GSO can be both on, or both off.
+func (m *matrix) settable() (bool, error) {
+	for _, on := range []bool{true, false} {
+		restore, err := m.segment(m.link.Name, on)
+		if errors.Is(err, errNotRestored) {
+			return false, err
+		}
+		if err == nil {
+			return true, restore()
+		}
+	}
+	return false, nil
+}
+
 // errNotRestored ends a matrix: what would be measured then is something else.
 var errNotRestored = errors.New("a setting could not be put back")

@@ -23,6 +23,7 @@ type world struct {
 	run     func(ctx context.Context, self string, args []string) (ended, error)
 	ask     func(ctx context.Context, addr string, conns []netip.AddrPort) ([]sink.Verdict, error)
 	segment func(link string, on bool) (restore func() error, err error)
+	uneven  func(link string) bool
 	now     func() time.Time
 	pause   func(context.Context, time.Duration) error
 }
@@ -35,7 +36,7 @@ type ended struct {
 
 func realWorld() world {
 	return world{
-		lookup: hw.Lookup, resolve: resolve, run: runChild, ask: sink.Ask, segment: segment, now: time.Now, pause: pause,
+		lookup: hw.Lookup, resolve: resolve, run: runChild, ask: sink.Ask, segment: segment, uneven: uneven, now: time.Now, pause: pause,
 	}
 }
 
