@@ -21,6 +21,14 @@ TSO and GSO, and of the raw dataplane: full frames through the AF_XDP socket to 
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runBench(cmd, std, cfg, asJSON) },
 	}
+	pairedFlags(cmd, &cfg, &asJSON)
+	cmd.Flags().IntVar(&cfg.MTU, "mtu", 1500, "MTU of the veth pair in bytes")
+	cmd.AddCommand(newBenchWire(std), newBenchHeadroom(std), newBenchFair(std), newBenchJumbo(std), newBenchSendfile(std), newBenchRaw(std), newBenchKernel(std), newBenchBaseline(std))
+	return cmd
+}
+
+// pairedFlags are those of comparisons in rounds.
+func pairedFlags(cmd *cobra.Command, cfg *bench.Config, asJSON *bool) {
 	flags := cmd.Flags()
 	flags.SortFlags = false
 	flags.IntVar(&cfg.Rounds, "rounds", 5, "turns that each contender has")
@@ -28,10 +36,7 @@ TSO and GSO, and of the raw dataplane: full frames through the AF_XDP socket to 
 	size := bytesValue(&cfg.Bytes)
 	size.text = "512M"
 	flags.VarP(size, "bytes", "n", "size of the file")
-	flags.IntVar(&cfg.MTU, "mtu", 1500, "MTU of the veth pair in bytes")
-	flags.BoolVar(&asJSON, "json", false, "print one JSON object at the end")
-	cmd.AddCommand(newBenchWire(std), newBenchHeadroom(std), newBenchFair(std), newBenchJumbo(std), newBenchSendfile(std), newBenchRaw(std), newBenchKernel(std))
-	return cmd
+	flags.BoolVar(asJSON, "json", false, "print one JSON object at the end")
 }
 
 func runBench(cmd *cobra.Command, std stdio, cfg bench.Config, asJSON bool) error {
@@ -64,13 +69,7 @@ of 1500 bytes in one: of "xsend send", and of the raw dataplane. Needs root.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runJumbo(cmd, std, cfg, asJSON) },
 	}
-	flags := cmd.Flags()
-	flags.IntVar(&cfg.Rounds, "rounds", 5, "turns that each size has")
-	cfg.Bytes = 512 << 20
-	size := bytesValue(&cfg.Bytes)
-	size.text = "512M"
-	flags.VarP(size, "bytes", "n", "size of the file")
-	flags.BoolVar(&asJSON, "json", false, "print one JSON object at the end")
+	pairedFlags(cmd, &cfg, &asJSON)
 	return cmd
 }
 

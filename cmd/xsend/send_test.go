@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/xsend/xsend/internal/lab"
-	"github.com/xsend/xsend/internal/transfer"
+	"github.com/xsend/xsend/internal/pattern"
 )
 
 // TestSendSizes sends files whole over both families and several MTUs. The kernel's own TCP must send nothing
@@ -159,7 +159,7 @@ func TestStandardInput(t *testing.T) {
 	total := 0
 	for _, size := range []int{5, 1, 100_000, 3} {
 		part := make([]byte, size)
-		transfer.PatternAt(part, int64(total))
+		pattern.At(part, int64(total))
 		go w.Write(part)
 		got := make([]byte, size)
 		if _, err := readFull(conn, got); err != nil || string(got) != string(part) {
@@ -206,7 +206,7 @@ func TestStandardInputThatIsARegularFile(t *testing.T) {
 func TestPattern(t *testing.T) {
 	r := newRig(t, lab.Config{})
 	want := make([]byte, 3<<20)
-	transfer.PatternAt(want, 0)
+	pattern.At(want, 0)
 	h := sha256.Sum256(want)
 	sum := hex.EncodeToString(h[:])
 	s, to := r.sink("--once", "--count", "2")

@@ -29,11 +29,15 @@ func newSink(std stdio) *cobra.Command {
 		Use:   "sink",
 		Short: "Receive with the kernel's TCP: bytes, rate, SHA-256",
 		Long: `Receive with the kernel's TCP and print, for each connection, the bytes, the rate and their SHA-256. It needs no
-privileges and no AF_XDP. Without --once it goes on until a signal ends it.`,
+privileges and no AF_XDP. Without --once it goes on until a signal ends it.
+
+With --verify every byte is compared with the pattern that "xsend send --pattern" sends, and "xsend matrix" can ask for the
+verdict on a connection, at the same port. The exit code is 1 if any byte was wrong.`,
 		Example: `  xsend sink                                   port 9000, any number of connections
   xsend sink --listen 10.77.0.2:5001 --once    one connection
   xsend sink --once --count 8 --json           eight connections, one JSON object
-  xsend sink --once --out received.iso         keep what comes`,
+  xsend sink --once --out received.iso         keep what comes
+  xsend sink --verify --no-hash                compare with the pattern, and answer "xsend matrix"`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd, std) },
 	}
@@ -44,6 +48,7 @@ privileges and no AF_XDP. Without --once it goes on until a signal ends it.`,
 	flags.IntVar(&f.cfg.Count, "count", 0, "with --once: end after so many connections")
 	flags.StringVar(&f.cfg.OutPath, "out", "", "write what comes to this `FILE`; the second connection's to FILE.2, and so on")
 	flags.BoolVar(&f.asJSON, "json", false, "print one JSON object at the end")
+	flags.BoolVar(&f.cfg.Verify, "verify", false, "compare what comes with the pattern of xsend send --pattern, and answer who asks for the verdict")
 	flags.BoolVar(&f.cfg.SkipHash, "no-hash", false, "leave the SHA-256 out")
 	flags.Var(bytesValue(&f.rcvbuf), "rcvbuf", "SO_RCVBUF: size of the receive buffer")
 	flags.Var(bytesValue(&f.windowClamp), "window-clamp", "TCP_WINDOW_CLAMP: largest window to advertise")
@@ -126,14 +131,24 @@ func printSinkResult(std stdio, r sink.Result) {
 	if r.SHA256 != "" {
 		fmt.Fprintf(std.out, "  sha256 %s", r.SHA256)
 	}
+	switch c := r.Compared; {
+	case c == nil:
+	case c.WrongBytes > 0:
+		fmt.Fprintf(std.out, "  WRONG: %d bytes, the first at offset %d", c.WrongBytes, c.FirstWrong)
+	default:
+		fmt.Fprint(std.out, "  verified")
+	}
 	fmt.Fprintln(std.out)
 	if r.Err != "" {
 		fmt.Fprintf(std.err, "xsend sink: connection %d from %s: %s\n", r.Conn, r.Remote, r.Err)
 	}
 }
 
-// sinkVerdict is the exit code: a signal's, or 1 when a connection or the sink failed.
+// sinkVerdict is the exit code: 1 when bytes were wrong, a signal's, or 1 when a connection or the sink failed.
 func sinkVerdict(in *interruption, s sink.Summary, err error) error {
+	if s.Wrong > 0 {
+		return failed(fmt.Errorf("%d of %d connections brought wrong bytes", s.Wrong, len(s.Streams)))
+	}
 	if code := in.code(); code != 0 && errors.Is(err, context.Cause(in.polite)) {
 		return silent(code)
 	}

@@ -97,7 +97,7 @@ func (c *Conn) Close() {
 // pathMTU is the bytes of IP packet that can go to the peer: no more than interface,
 // route and frame carry. The session's mu is held.
 func (c *Conn) pathMTU() int {
-	mtu := min(c.session.mtu, largestMTU(c.session.cfg.Chunk))
+	mtu := min(c.session.mtu, c.session.mostMTU())
 	if n := c.path.Route.MTU; n > 0 {
 		mtu = min(mtu, n)
 	}

@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"strconv"
 
 	"github.com/xsend/xsend/internal/child"
 	"github.com/xsend/xsend/internal/lab"
+	"github.com/xsend/xsend/internal/median"
 )
 
 // Schema names the shape of Result.
@@ -114,7 +114,7 @@ func (r *Result) conclude() {
 	}
 	r.Median, r.CPU = map[string]float64{}, map[string]float64{}
 	for name := range rate {
-		r.Median[name], r.CPU[name] = median(rate[name]), median(cpu[name])
+		r.Median[name], r.CPU[name] = median.Of(rate[name]), median.Of(cpu[name])
 	}
 	var overSendfile, overRaw, overLesser []float64
 	for i, x := range rate[Xsend] {
@@ -122,15 +122,6 @@ func (r *Result) conclude() {
 		overRaw = append(overRaw, x/rate[Raw][i])
 		overLesser = append(overLesser, x/min(rate[Sendfile][i], rate[Raw][i]))
 	}
-	r.OverSendfile, r.OverRaw, r.OverLesser = median(overSendfile), median(overRaw), median(overLesser)
+	r.OverSendfile, r.OverRaw, r.OverLesser = median.Of(overSendfile), median.Of(overRaw), median.Of(overLesser)
 	r.GoalMet = r.OverLesser >= Goal
-}
-
-func median(all []float64) float64 {
-	if len(all) == 0 {
-		return 0
-	}
-	sorted := slices.Sorted(slices.Values(all))
-	n := len(sorted)
-	return (sorted[(n-1)/2] + sorted[n/2]) / 2
 }

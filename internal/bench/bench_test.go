@@ -6,17 +6,6 @@ import (
 	"testing"
 )
 
-func TestMedian(t *testing.T) {
-	for _, c := range []struct {
-		all  []float64
-		want float64
-	}{{nil, 0}, {[]float64{3}, 3}, {[]float64{5, 1, 3}, 3}, {[]float64{4, 1, 3, 2}, 2.5}} {
-		if got := median(c.all); got != c.want {
-			t.Errorf("median(%v) = %v, want %v", c.all, got, c.want)
-		}
-	}
-}
-
 func TestRatiosArePaired(t *testing.T) {
 	var r Result
 	// The machine is twice as fast in the second round: medians across rounds would say something else.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/xsend/xsend/internal/child"
 	"github.com/xsend/xsend/internal/lab"
+	"github.com/xsend/xsend/internal/median"
 )
 
 // JumboSchema names the shape of JumboResult.
@@ -64,7 +65,7 @@ func CompareJumbo(ctx context.Context, cfg Config) (res JumboResult, err error) 
 			}
 		}
 	}
-	res.OverRaw, res.OverTCP = median(res.Raw), median(res.TCP)
+	res.OverRaw, res.OverTCP = median.Of(res.Raw), median.Of(res.TCP)
 	res.GoalMet = res.OverRaw >= RawJumboGoal && res.OverTCP >= TCPJumboGoal
 	return res, nil
 }

@@ -8,7 +8,7 @@ import (
 	"io"
 	"os"
 
-	"github.com/xsend/xsend/internal/transfer"
+	"github.com/xsend/xsend/internal/pattern"
 )
 
 // File is what a child sends.
@@ -64,7 +64,7 @@ func writePattern(to io.Writer, size int64) error {
 	w := bufio.NewWriterSize(to, 1<<20)
 	block := make([]byte, 1<<16)
 	for at := int64(0); at < size; at += int64(len(block)) {
-		transfer.PatternAt(block, at)
+		pattern.At(block, at)
 		if _, err := w.Write(block[:min(size-at, int64(len(block)))]); err != nil {
 			return err
 		}

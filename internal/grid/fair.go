@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/xsend/xsend/internal/lab"
+	"github.com/xsend/xsend/internal/median"
 	"github.com/xsend/xsend/internal/netem"
 	"github.com/xsend/xsend/internal/transfer"
 )
@@ -152,7 +153,7 @@ func (r *FairResult) conclude() {
 		}
 		lossy = lossy || race.Unintended > 0
 	}
-	r.Mixed, r.Own = median(mixed), median(own)
+	r.Mixed, r.Own = median.Of(mixed), median.Of(own)
 	r.Met = min(r.Mixed, 1-r.Mixed, r.Own) >= r.Goal && !lossy
 }
 

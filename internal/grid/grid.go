@@ -50,7 +50,7 @@ func Measure(ctx context.Context, cfg Config) (res Result, err error) {
 	if err != nil {
 		return res, err
 	}
-	defer func() { err = errors.Join(err, kept.close()) }()
+	defer func() { err = errors.Join(err, kept.Close()) }()
 	if err := hurry(cfg.RealTime); err != nil {
 		return res, err
 	}
@@ -58,7 +58,7 @@ func Measure(ctx context.Context, cfg Config) (res Result, err error) {
 	if err := cfg.rounds(ctx, kept, run); err != nil {
 		return res, err
 	}
-	return conclude(&cfg, kept.turns, run, skipped), nil
+	return conclude(&cfg, kept.Parts, run, skipped), nil
 }
 
 // runner lets a contender send over a wire (bench.run).
@@ -94,7 +94,7 @@ func (c *Config) play(ctx context.Context, run runner, kept *state, all []Cell) 
 
 // refine runs the weak cells again, longer.
 func (c *Config) refine(ctx context.Context, run runner, kept *state, all []Cell) error {
-	weak := weakCells(kept.turns, all)
+	weak := weakCells(kept.Parts, all)
 	for number := 1; number <= c.RefineTurns; number++ {
 		for _, cell := range weak {
 			t := Turn{Cell: cell, Number: number, Refined: true}
@@ -168,7 +168,7 @@ func (c *Config) turn(ctx context.Context, run runner, kept *state, t Turn, limi
 		}
 		if !lossy {
 			c.Turn(t)
-			return kept.add(t)
+			return kept.Add(t)
 		}
 		c.Say(fmt.Sprintf("%v, turn %d: %d and %d packets lost that nobody asked to lose: again", t.Cell, t.Number, t.Runs[0].Unintended, t.Runs[1].Unintended))
 	}

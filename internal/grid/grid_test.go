@@ -73,13 +73,13 @@ func TestVoidTurnsAreRunAgain(t *testing.T) {
 	if err := p.play(); err != nil {
 		t.Fatal(err)
 	}
-	if first := p.kept.turns[0]; first.Void != 2 || first.Ratio() != 1 || len(p.log) != 12 {
+	if first := p.kept.Parts[0]; first.Void != 2 || first.Ratio() != 1 || len(p.log) != 12 {
 		t.Errorf("%d runs, the first turn: %+v", len(p.log), first)
 	}
 	p = newPlayed(t)
 	p.rate = func(string, netem.Config) Run { return Run{Unintended: 1} }
-	if err := p.play(); !errors.Is(err, ErrLossy) || len(p.kept.turns) != 0 || len(p.log) != 2*attempts {
-		t.Errorf("%v after %d runs, %d turns kept", err, len(p.log), len(p.kept.turns))
+	if err := p.play(); !errors.Is(err, ErrLossy) || len(p.kept.Parts) != 0 || len(p.log) != 2*attempts {
+		t.Errorf("%v after %d runs, %d turns kept", err, len(p.log), len(p.kept.Parts))
 	}
 }
 
@@ -104,7 +104,7 @@ func TestRefineRunsWeakCellsLonger(t *testing.T) {
 	if len(p.log) != 8+6 {
 		t.Errorf("%d runs, want 8 and 6 more", len(p.log))
 	}
-	r := conclude(&p.cfg, p.kept.turns, p.cfg.cells(), nil)
+	r := conclude(&p.cfg, p.kept.Parts, p.cfg.cells(), nil)
 	if c := r.Cells[1]; c.N != 5 || c.Refined != 3 || c.Weak || c.Missed || c.Ratio != 0.85 {
 		t.Errorf("%+v", c)
 	}
@@ -120,7 +120,7 @@ func TestSenderThatFailsEndsTheGrid(t *testing.T) {
 		}
 		return p.run(ctx, who, congestion, wire, limits)
 	}
-	if err := p.cfg.play(t.Context(), run, &p.kept, p.cfg.cells()); !errors.Is(err, broken) || len(p.kept.turns) != 1 {
-		t.Errorf("%v, %d turns kept", err, len(p.kept.turns))
+	if err := p.cfg.play(t.Context(), run, &p.kept, p.cfg.cells()); !errors.Is(err, broken) || len(p.kept.Parts) != 1 {
+		t.Errorf("%v, %d turns kept", err, len(p.kept.Parts))
 	}
 }

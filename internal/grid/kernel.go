@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 
-	"github.com/xsend/xsend/internal/transfer"
+	"github.com/xsend/xsend/internal/pattern"
 	"golang.org/x/sys/unix"
 )
 
@@ -54,7 +54,7 @@ func RunKernel(target, congestion string) (r KernelReport, err error) {
 func pour(fd int) (total int64, err error) {
 	block := make([]byte, writeSize)
 	for {
-		transfer.PatternAt(block, total)
+		pattern.At(block, total)
 		for rest := block; len(rest) > 0; {
 			// MSG_NOSIGNAL: a reset connection is an error and no signal.
 			n, err := unix.SendmsgN(fd, rest, nil, nil, unix.MSG_NOSIGNAL)

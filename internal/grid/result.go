@@ -2,7 +2,8 @@ package grid
 
 import (
 	"math"
-	"slices"
+
+	"github.com/xsend/xsend/internal/median"
 )
 
 // Schema names the shape of Result.
@@ -31,21 +32,21 @@ type Result struct {
 
 // CellResult is what came out in a cell. Its JSON names are stable.
 type CellResult struct {
-	Cell         Cell      `json:"cell"`
-	N            int       `json:"n"`
-	Ratio        float64   `json:"median_ratio"`          // of xsend over linux within a turn
-	Interval     Interval  `json:"interval"`              // of the median
-	Xsend        float64   `json:"xsend_bits_per_second"` // median
-	Linux        float64   `json:"linux_bits_per_second"` // median
-	Lost         [2]int    `json:"lost"`                  // median packets lost by number, xsend's and linux's
-	QueueDropped [2]int    `json:"queue_dropped"`         // the same of a full queue
-	Congestion   [2]string `json:"congestion"`            // as it was in force
-	LateMax      float64   `json:"wire_late_max_us"`      // the wire's worst lateness in any run
-	Idle         float64   `json:"idle_percent"`          // least, of the machine's processors during a run
-	Void         int       `json:"void"`                  // runs thrown away
-	Refined      int       `json:"refined"`               // of N: turns with the longer time
-	Missed       bool      `json:"missed"`                // refined, and the interval's upper end is below CellGoal
-	Weak         bool      `json:"weak"`                  // the median is below WeakBelow and wasn't refined
+	Cell         Cell            `json:"cell"`
+	N            int             `json:"n"`
+	Ratio        float64         `json:"median_ratio"`          // of xsend over linux within a turn
+	Interval     median.Interval `json:"interval"`              // of the median
+	Xsend        float64         `json:"xsend_bits_per_second"` // median
+	Linux        float64         `json:"linux_bits_per_second"` // median
+	Lost         [2]int          `json:"lost"`                  // median packets lost by number, xsend's and linux's
+	QueueDropped [2]int          `json:"queue_dropped"`         // the same of a full queue
+	Congestion   [2]string       `json:"congestion"`            // as it was in force
+	LateMax      float64         `json:"wire_late_max_us"`      // the wire's worst lateness in any run
+	Idle         float64         `json:"idle_percent"`          // least, of the machine's processors during a run
+	Void         int             `json:"void"`                  // runs thrown away
+	Refined      int             `json:"refined"`               // of N: turns with the longer time
+	Missed       bool            `json:"missed"`                // refined, and the interval's upper end is below CellGoal
+	Weak         bool            `json:"weak"`                  // the median is below WeakBelow and wasn't refined
 }
 
 // Verdict is one congestion control's column. Its JSON names are stable.
@@ -77,7 +78,7 @@ func conclude(cfg *Config, turns []Turn, run, skipped []Cell) Result {
 			all = append(all, cell.Ratio)
 		}
 	}
-	r.Median = median(all)
+	r.Median = median.Of(all)
 	for _, name := range cfg.Congestions {
 		if v := r.verdict(name); v.Judged > 0 {
 			r.Congestions = append(r.Congestions, v)
@@ -110,10 +111,10 @@ func concludeCell(c Cell, turns []Turn) CellResult {
 			r.LateMax, r.Idle = max(r.LateMax, run.LateMax), min(r.Idle, run.Idle)
 		}
 	}
-	r.Ratio, r.Interval = median(ratios), medianInterval(ratios)
-	r.Xsend, r.Linux = median(rate[0]), median(rate[1])
+	r.Ratio, r.Interval = median.Of(ratios), median.Between(ratios)
+	r.Xsend, r.Linux = median.Of(rate[0]), median.Of(rate[1])
 	for j := range 2 {
-		r.Lost[j], r.QueueDropped[j] = int(median(lost[j])), int(median(queued[j]))
+		r.Lost[j], r.QueueDropped[j] = int(median.Of(lost[j])), int(median.Of(queued[j]))
 	}
 	r.Missed = r.Refined > 0 && r.Interval.High < CellGoal
 	r.Weak = r.Ratio < WeakBelow && r.Refined == 0
@@ -137,7 +138,7 @@ func (r *Result) verdict(name string) Verdict {
 			v.Weak++
 		}
 	}
-	v.Judged, v.Median = len(ratios), median(ratios)
+	v.Judged, v.Median = len(ratios), median.Of(ratios)
 	v.Met = v.Judged > 0 && v.Median >= Goal && v.Missed == 0 && v.Weak == 0
 	return v
 }
@@ -156,49 +157,4 @@ func weakCells(turns []Turn, all []Cell) (weak []Cell) {
 		}
 	}
 	return weak
-}
-
-// Interval is where the median of what was sampled lies, by order statistics: between the k-th least and the
-// k-th largest value, without any assumption about how the values are distributed. With fewer than six
-// values no interval covers 95 %; then it is from the least to the largest. Its JSON names are stable.
-type Interval struct {
-	Low      float64 `json:"low"`
-	High     float64 `json:"high"`
-	Coverage float64 `json:"coverage"` // probability that it holds the median
-}
-
-// wanted is the least coverage of an interval, where there are values enough.
-const wanted = 0.95
-
-func medianInterval(all []float64) Interval {
-	n := len(all)
-	if n == 0 {
-		return Interval{}
-	}
-	sorted := slices.Sorted(slices.Values(all))
-	k := 1
-	for 2*(k+1) <= n && coverage(n, k+1) >= wanted {
-		k++
-	}
-	return Interval{sorted[k-1], sorted[n-k], coverage(n, k)}
-}
-
-// coverage is the probability that the median lies between the k-th least and the k-th largest of n values: that
-// neither fewer than k of them are below it nor fewer than k above.
-func coverage(n, k int) float64 {
-	tail, choose := 0.0, 1.0
-	for i := range k {
-		tail += choose
-		choose = choose * float64(n-i) / float64(i+1)
-	}
-	return 1 - 2*tail/math.Pow(2, float64(n))
-}
-
-func median(all []float64) float64 {
-	if len(all) == 0 {
-		return 0
-	}
-	sorted := slices.Sorted(slices.Values(all))
-	n := len(sorted)
-	return (sorted[(n-1)/2] + sorted[n/2]) / 2
 }

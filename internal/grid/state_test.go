@@ -17,11 +17,11 @@ func TestStateGoesOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	for n := 1; n <= 2; n++ {
-		if err := s.add(turnOf(cell, n, 1, 2)); err != nil {
+		if err := s.Add(turnOf(cell, n, 1, 2)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	s.close()
+	s.Close()
 	// The third turn is cut off in the middle.
 	f, _ := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
 	f.WriteString(`{"cell":{"congestion":"reno","lo`)
@@ -30,17 +30,17 @@ func TestStateGoesOn(t *testing.T) {
 	if s, err = openState(path, head); err != nil {
 		t.Fatal(err)
 	}
-	if len(s.turns) != 2 || !s.has(cell, 2, false) || s.has(cell, 3, false) || s.has(cell, 2, true) || s.has(Cell{"reno", 1, time.Millisecond}, 1, false) {
-		t.Errorf("%+v", s.turns)
+	if len(s.Parts) != 2 || !s.has(cell, 2, false) || s.has(cell, 3, false) || s.has(cell, 2, true) || s.has(Cell{"reno", 1, time.Millisecond}, 1, false) {
+		t.Errorf("%+v", s.Parts)
 	}
-	if err := s.add(turnOf(cell, 3, 3, 4)); err != nil {
+	if err := s.Add(turnOf(cell, 3, 3, 4)); err != nil {
 		t.Fatal(err)
 	}
-	s.close()
-	if s, err = openState(path, head); err != nil || len(s.turns) != 3 || s.turns[2].Ratio() != 0.75 {
+	s.Close()
+	if s, err = openState(path, head); err != nil || len(s.Parts) != 3 || s.Parts[2].Ratio() != 0.75 {
 		t.Errorf("%+v, %v", s, err)
 	}
-	s.close()
+	s.Close()
 }
 
 func TestStateOfOtherConditionsIsRefused(t *testing.T) {
@@ -50,7 +50,7 @@ func TestStateOfOtherConditionsIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.close()
+	s.Close()
 	for _, other := range []header{
 		{stateSchema, "v2", head.Path, head.Limits, false},
 		{stateSchema, "v1", Path{1, 3}, head.Limits, false},
@@ -68,7 +68,7 @@ func TestStateOfOtherConditionsIsRefused(t *testing.T) {
 	if b, _ := os.ReadFile(path); string(b) != "something else\n" {
 		t.Errorf("it was overwritten: %q", b)
 	}
-	if s, err := openState("", head); err != nil || s.add(Turn{}) != nil || s.close() != nil {
+	if s, err := openState("", head); err != nil || s.Add(Turn{}) != nil || s.Close() != nil {
 		t.Errorf("no file: %v", err)
 	}
 }

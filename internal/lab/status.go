@@ -6,6 +6,7 @@ import (
 	"io/fs"
 
 	"github.com/vishvananda/netlink"
+	"github.com/xsend/xsend/internal/ethtool"
 	"golang.org/x/sys/unix"
 )
 
@@ -119,15 +120,15 @@ func (s *EndStatus) readLink() error {
 }
 
 func (s *EndStatus) readOffloads() error {
-	tx, err := offloadTxChecksum.read(s.Interface)
+	tx, err := ethtool.TxChecksum.Read(s.Interface)
 	if err != nil {
 		return err
 	}
-	tso, err := offloadTSO.read(s.Interface)
+	tso, err := ethtool.TSO.Read(s.Interface)
 	if err != nil {
 		return err
 	}
-	gso, err := offloadGSO.read(s.Interface)
+	gso, err := ethtool.GSO.Read(s.Interface)
 	s.TxChecksum, s.Segmentation = tx, tso || gso
 	return err
 }

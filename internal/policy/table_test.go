@@ -22,6 +22,10 @@ var arrows = []struct {
 	{"internal/steady", nil},
 	{"xdp-prog", nil},
 	{"internal/policy", nil},
+	{"internal/pattern", nil}, // sender and judge share it, and nothing else
+	{"internal/median", nil},
+	{"internal/resume", nil},
+	{"internal/ethtool", nil},
 	{"internal/netem", nil}, // what senders are measured with stands alone
 	{"internal/simnet/...", []string{"internal/simnet/...", "dataplane", "tcp", "umem", "internal/wire"}},
 	// What the subcommands do, on top of session.
@@ -37,6 +41,7 @@ var never = []struct{ of, what string }{
 	// The lab and the sink are what we are measured against: they stand alone.
 	{"internal/lab/...", "dataplane/..."},
 	{"internal/sink/...", "dataplane/..."},
+	{"internal/sink/...", "internal/transfer/..."},
 }
 
 // testArrows are what any test may import beside what its package may.

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+
+	"github.com/xsend/xsend/internal/pattern"
 )
 
 // DefaultListen is the address for an empty Config.Listen: port 9000 on all addresses, IPv4 and IPv6.
@@ -27,6 +29,7 @@ type Config struct {
 	OutPath  string      // write the bytes to this file; from the second connection on to OutPath.2, .3, …
 	Out      io.Writer   // write the bytes here; needs Count 1
 	Expect   io.ReaderAt // compare with these bytes, offset 0 being each connection's first; nil compares nothing
+	Verify   bool        // compare with the pattern, and answer who asks for the verdict on a connection (see Ask)
 	SkipHash bool        // leave the SHA-256 out
 
 	ReadBuffer     int   // SO_RCVBUF in bytes, of which the kernel makes twice that, at least 2304; 0 leaves it
@@ -50,6 +53,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.ReadSize == 0 {
 		c.ReadSize = DefaultReadSize
+	}
+	if c.Verify && c.Expect == nil {
+		c.Expect = pattern.Stream{}
 	}
 	return c
 }

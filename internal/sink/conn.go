@@ -114,9 +114,14 @@ func readError(ctx context.Context, err error) error {
 		}
 		return fmt.Errorf("%w: %w", errStopped, cause)
 	}
+	return bare(err)
+}
+
+// bare is an error of the network without the addresses, which are known.
+func bare(err error) error {
 	var op *net.OpError
 	if errors.As(err, &op) {
-		err = op.Err // without the addresses, which the result has
+		err = op.Err
 	}
 	var call *os.SyscallError
 	if errors.As(err, &call) {

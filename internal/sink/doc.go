@@ -1,11 +1,18 @@
 // Package sink is a kernel TCP receiver: it accepts connections, reads each to its end and says how many
 // bytes came, how fast, and what their SHA-256 is. It is the independent judge of what xsend sends, so it
-// shares no code with the sender.
+// shares no code with the sender, except, to compare with, what the pattern is.
 //
 // # What it owns
 //
 // One listening socket (plain TCP, never MPTCP) with the options that the receiver's behaviour depends on,
 // the accepted connections, and the output file.
+//
+// # Verdicts
+//
+// xsend throws away what its peer says, so that a sender could not learn from its connection what became of its bytes.
+// With Config.Verify a sink compares each connection with the pattern, and a connection that begins with the line
+// "xsend-verdict/1" is a question instead: the addresses of senders, ADDRESS:PORT, one a line, and an empty line. The answer
+// is Verdicts as one JSON object. A question has at most 256 addresses and 16 KiB, and 5 s for everything.
 //
 // # What it refuses
 //

@@ -4,7 +4,7 @@ import "time"
 
 // Result is what one connection delivered. Its JSON names are stable.
 type Result struct {
-	Conn          int       `json:"connection"` // from 1, in order of accept
+	Conn          int       `json:"connection"` // from 1, in order of accept; with Config.Verify, of the first byte
 	Remote        string    `json:"remote"`     // ADDR:PORT of the sender
 	Local         string    `json:"local"`      // ADDR:PORT here
 	Bytes         int64     `json:"bytes"`
@@ -16,10 +16,12 @@ type Result struct {
 	LastByte      time.Time `json:"last_byte,omitzero"`  // when the last one did
 	Output        string    `json:"output,omitempty"`    // the file written
 
-	Compared *Comparison `json:"compared,omitempty"` // with Config.Expect; absent when nothing was compared
+	Compared *Comparison `json:"compared,omitempty"` // with Config.Expect or Config.Verify; absent when nothing was compared
 
 	Err   string `json:"error,omitempty"` // why it ended other than by the sender's FIN; bytes and hash cover what came before
 	Cause error  `json:"-"`               // the same, for errors.Is: syscall.ECONNRESET, context.Canceled, …
+
+	ended bool
 }
 
 // Comparison says how the stream differs from what was expected. A stream that ends early differs in no byte.
@@ -39,6 +41,7 @@ type Summary struct {
 	Seconds       float64  `json:"seconds"` // from the first accept to the last end
 	BitsPerSecond float64  `json:"bits_per_second"`
 	Failed        int      `json:"failed"`           // connections with an error
+	Wrong         int      `json:"wrong,omitempty"`  // connections that were compared and brought wrong bytes
 	SHA256        string   `json:"sha256,omitempty"` // of the one connection, if there was just one
 	Streams       []Result `json:"streams"`
 }
@@ -54,6 +57,9 @@ func Summarize(listen string, results []Result) Summary {
 		s.Bytes += r.Bytes
 		if r.Err != "" {
 			s.Failed++
+		}
+		if r.Compared != nil && r.Compared.WrongBytes > 0 {
+			s.Wrong++
 		}
 		if end := r.Accepted.Add(time.Duration(r.Seconds * float64(time.Second))); end.After(last) {
 			last = end

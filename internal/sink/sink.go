@@ -20,8 +20,11 @@ type run struct {
 	cfg Config
 	wg  sync.WaitGroup
 
+	sorting context.Context // with Verify: its end means that who has said nothing yet is one too many
+	full    func()          // ends it, and closes the listener
+
 	mu      sync.Mutex
-	results []Result // by order of accept; complete once the connection has ended
+	results []Result // by number; complete once the connection has ended
 }
 
 // Run listens, receives cfg.Count connections (any number with 0) and returns their results in order of
@@ -42,6 +45,10 @@ func Run(ctx context.Context, cfg Config) ([]Result, error) {
 		cfg.OnListening(ln.Addr())
 	}
 	r := &run{cfg: cfg}
+	var sorted context.CancelFunc
+	r.sorting, sorted = context.WithCancel(ctx)
+	defer sorted()
+	r.full = func() { ln.Close(); sorted() }
 	err = r.accept(ctx, ln)
 	ln.Close() // from here on the kernel refuses who comes
 	r.wg.Wait()
@@ -53,23 +60,44 @@ func Run(ctx context.Context, cfg Config) ([]Result, error) {
 
 // accept starts a goroutine per connection until the count is reached or the listener closes.
 func (r *run) accept(ctx context.Context, ln net.Listener) error {
-	for n := 1; r.cfg.Count == 0 || n <= r.cfg.Count; n++ {
+	for !r.allCame() {
 		conn, err := acceptPatiently(ctx, ln)
-		if err != nil {
+		accepted := time.Now()
+		switch {
+		case err != nil && r.allCame():
+			return nil // it was closed for that
+		case err != nil:
 			return wrap("sink: accept", err)
+		case r.cfg.Verify:
+			r.wg.Go(func() { r.sort(ctx, conn, accepted) })
+		default:
+			res, _ := r.enter(conn, accepted)
+			r.wg.Go(func() { r.finish(r.cfg.receive(ctx, conn, res)) })
 		}
-		res := Result{
-			Conn:     n,
-			Remote:   conn.RemoteAddr().String(),
-			Local:    conn.LocalAddr().String(),
-			Accepted: time.Now(),
-		}
-		r.mu.Lock()
-		r.results = append(r.results, res)
-		r.mu.Unlock()
-		r.wg.Go(func() { r.finish(r.cfg.receive(ctx, conn, res)) })
 	}
 	return nil
+}
+
+// allCame tells whether all connections asked for have come.
+func (r *run) allCame() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.cfg.Count > 0 && len(r.results) == r.cfg.Count
+}
+
+// enter gives a connection its number, unless all that were asked for have come.
+func (r *run) enter(conn net.Conn, accepted time.Time) (Result, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.cfg.Count > 0 && len(r.results) == r.cfg.Count {
+		return Result{}, false
+	}
+	res := Result{Conn: len(r.results) + 1, Remote: conn.RemoteAddr().String(), Local: conn.LocalAddr().String(), Accepted: accepted}
+	r.results = append(r.results, res)
+	if len(r.results) == r.cfg.Count {
+		r.full()
+	}
+	return res, true
 }
 
 // acceptPatiently waits out a lack of descriptors or memory, which connections that end will cure.
@@ -90,6 +118,7 @@ func acceptPatiently(ctx context.Context, ln net.Listener) (net.Conn, error) {
 func (r *run) finish(res Result) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	res.ended = true
 	r.results[res.Conn-1] = res
 	if r.cfg.OnConn != nil {
 		r.cfg.OnConn(res)

@@ -42,7 +42,7 @@ type Config struct {
 
 	Path    string   // the file, or "-" for standard input; "" with Pattern
 	Stdin   *os.File // what "-" stands for
-	Pattern bool     // send the pattern (see PatternAt) instead of a file
+	Pattern bool     // send the pattern (see package pattern) instead of a file
 	Bytes   int64    // with Pattern: how many; 0 = as many as Time allows
 	Time    time.Duration
 

@@ -13,6 +13,7 @@ import (
 	"github.com/xsend/xsend/dataplane"
 	"github.com/xsend/xsend/dataplane/session"
 	"github.com/xsend/xsend/hw"
+	"github.com/xsend/xsend/internal/pattern"
 	"github.com/xsend/xsend/tcp"
 )
 
@@ -195,7 +196,7 @@ func TestInterruptedRunCloses(t *testing.T) {
 	s.cfg.OnStream = func(Connected) { time.AfterFunc(20*time.Millisecond, func() { cancel(errors.New("SIGINT")) }) }
 	rep := s.run()
 	want := make([]byte, len(s.conns[0].got))
-	PatternAt(want, 0)
+	pattern.At(want, 0)
 	if !rep.Interrupted || rep.Err != nil || !s.conns[0].closed || s.conns[0].aborted || string(want) != string(s.conns[0].got) || len(want) == 0 {
 		t.Errorf("interrupted %v, %v, closed %v, aborted %v, %d bytes", rep.Interrupted, rep.Err, s.conns[0].closed, s.conns[0].aborted, len(want))
 	}

@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/xsend/xsend/internal/pattern"
 )
 
 func ranges(sizes ...int) [][]byte {
@@ -228,27 +230,9 @@ func TestNamedPipe(t *testing.T) {
 	}
 }
 
-// TestPatternIsTheSameFromAnyOffset and has the SHA-256 that its documentation promises for ever.
-func TestPatternIsTheSameFromAnyOffset(t *testing.T) {
-	whole := make([]byte, 10_000)
-	PatternAt(whole, 0)
-	const first = "afcd1d7b39a820e2" // SplitMix64 seeded with 0 begins with 0xe220a8397b1dcdaf
-	if got := hex.EncodeToString(whole[:8]); got[:16] != first {
-		t.Errorf("first word %s, want %s", got, first)
-	}
-	rnd := rand.New(rand.NewSource(1))
-	for range 1000 {
-		at, n := rnd.Intn(9000), rnd.Intn(1000)
-		b := make([]byte, n)
-		if PatternAt(b, int64(at)); !bytes.Equal(b, whole[at:at+n]) {
-			t.Fatalf("%d bytes from %d differ", n, at)
-		}
-	}
-}
-
 func TestGenerator(t *testing.T) {
 	want := make([]byte, 123_457)
-	PatternAt(want, 0)
+	pattern.At(want, 0)
 	if got, err := drain(t, &generator{want: int64(len(want))}, 1); err != io.EOF || !bytes.Equal(got, want) {
 		t.Errorf("%d bytes, %v", len(got), err)
 	}
@@ -288,13 +272,5 @@ func TestFillAllocatesNothing(t *testing.T) {
 	into := ranges(1448, 1448, 1448)
 	if n := testing.AllocsPerRun(50, func() { src.fill(t.Context(), into) }); n > 0 {
 		t.Errorf("%v allocations", n)
-	}
-}
-
-func BenchmarkPattern(b *testing.B) {
-	into := make([]byte, 1448)
-	b.SetBytes(1448)
-	for i := range b.N {
-		PatternAt(into, int64(i)*1448)
 	}
 }

@@ -1,4 +1,4 @@
-package lab
+package ethtool
 
 import (
 	"fmt"
@@ -15,14 +15,14 @@ type ifreq struct {
 	_     [16]byte
 }
 
-// ethtoolValue is struct ethtool_value of linux/ethtool.h.
-type ethtoolValue struct {
-	cmd   uint32
-	value uint32
+// Value is struct ethtool_value of linux/ethtool.h.
+type Value struct {
+	Cmd   uint32
+	Value uint32
 }
 
-// ethtoolIoctl runs a command that reads or writes one number on an interface of the thread's namespace.
-func ethtoolIoctl(name string, v *ethtoolValue) error {
+// Do runs a command that reads or writes one number on an interface of the thread's namespace.
+func Do(name string, v *Value) error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("socket for ethtool: %w", err)
