@@ -330,3 +330,59 @@ func TestUnacked(t *testing.T) {
 		t.Fatalf("%d", h.c.Unacked())
 	}
 }
+
+// A connection opens once, however it ended.
+func TestConnectOnce(t *testing.T) {
+	h := newHarness(t, nil)
+	if err := h.c.Connect(h.now); err != nil {
+		t.Fatal(err)
+	}
+	if h.c.Connect(h.now) == nil {
+		t.Error("again, before the SYN went")
+	}
+	h.c.Abort(h.now)
+	h.transmit() // no SYN any more
+	h.wantNothing()
+	if h.c.Connect(h.now) == nil {
+		t.Error("again, after it was aborted")
+	}
+	h = established(t, nil)
+	h.inject(h.segment(wire.FlagFIN|wire.FlagACK, 0))
+	h.want(1, 0, wire.FlagACK)
+	h.c.CloseWrite(h.now)
+	h.transmit()
+	h.want(1, 0, wire.FlagFIN|wire.FlagACK)
+	seg := h.segment(wire.FlagACK, 1)
+	seg.Seq++
+	h.inject(seg)
+	h.wantState(Closed)
+	if h.c.Err() != nil || h.c.Connect(h.now) == nil {
+		t.Errorf("again, after a clean end; err %v", h.c.Err())
+	}
+}
+
+// A segment of nothing is refused: it would never be ACKed.
+func TestQueueOfNothing(t *testing.T) {
+	h := established(t, nil)
+	for _, n := range []int{0, -1} {
+		if h.c.Queue(0, Headroom, n) {
+			t.Errorf("%d bytes were taken", n)
+		}
+	}
+	if h.c.Unacked() != 0 {
+		t.Fatalf("%d bytes wait", h.c.Unacked())
+	}
+}
+
+// A writer needs twice the window, of the two the one that limits.
+func TestMemoryIsTwoWindows(t *testing.T) {
+	h := established(t, nil)
+	if got := h.c.Memory(); got != 2*10*mss {
+		t.Errorf("%d bytes for a congestion window of %d", got, h.c.Window())
+	}
+	h.wnd = 20 // scaled: 2560 bytes
+	h.ack(0)
+	if got := h.c.Memory(); got != 2*20<<7 {
+		t.Errorf("%d bytes for a window of %d", got, h.c.Window())
+	}
+}

@@ -156,3 +156,49 @@ func TestCutForgetsTheSum(t *testing.T) {
 	h.want(1+1000-52, mss-1000+52, wire.FlagACK)
 	h.ack(mss)
 }
+
+// Where the last slot is taken the cut of the first segment is refused too.
+func TestCutWithoutSlot(t *testing.T) {
+	h := established(t, func(c *Config, h *harness) { c.SendSlots = cutReserve + 1; h.wnd = 0 })
+	h.ack(0)
+	h.writeFrame(Headroom, 100)
+	for k := range cutReserve {
+		if !h.c.cut(h.c.q.head, 99-k) {
+			t.Fatalf("cut %d refused", k)
+		}
+	}
+	if h.c.cut(h.c.q.head, 10) {
+		t.Fatal("cut without a slot")
+	}
+	h.check()
+}
+
+// When the bytes of a piece arrived is as unknown as when those of the whole did.
+func TestCutOfWhatWasReneged(t *testing.T) {
+	h := established(t, func(_ *Config, h *harness) { h.wnd = 0 })
+	i := gathered(h, 100)
+	h.c.q.slots[i].flags |= slotReneged
+	if !h.c.cut(i, 50) {
+		t.Fatal("refused")
+	}
+	for _, i := range []int32{i, h.c.q.slots[i].next} {
+		if !h.c.q.slots[i].has(slotReneged) {
+			t.Errorf("segment %d forgets it", h.c.q.slots[i].seq)
+		}
+	}
+	i = gathered(h, 100)
+	if !h.c.cut(i, 50) || h.c.q.slots[h.c.q.slots[i].next].has(slotReneged) {
+		t.Error("of one that was not reneged")
+	}
+}
+
+// What an ACK left of the first segment may be just as long as the path carries.
+func TestCutLeavesAWholeSegment(t *testing.T) {
+	h := established(t, nil)
+	h.write(mss)
+	h.wantData(0, mss)
+	h.ack(mss - 524)
+	h.pathMTU(minMTU)
+	h.want(mss-524+1, 524, wire.FlagACK)
+	h.ack(mss)
+}

@@ -78,3 +78,14 @@ func TestLossesByPathMTUAreNone(t *testing.T) {
 	h.out = nil
 	h.ack(4 * mss)
 }
+
+// What is found lost is counted for congestion control.
+func TestLossesOfTheFlight(t *testing.T) {
+	h := flightOf(t, 6, nil)
+	h.ack(0, [2]int{2 * mss, 6 * mss})
+	h.wantData(0, 2*mss)
+	if h.c.rate.losses.lost != 2*mss || h.c.rate.delivered != 4*mss {
+		t.Fatalf("%d lost, %d delivered", h.c.rate.losses.lost, h.c.rate.delivered)
+	}
+	h.ack(6 * mss)
+}

@@ -170,3 +170,29 @@ func TestPacerRateThatFalls(t *testing.T) {
 		t.Fatalf("the next packet waits %d us", (p.next-Second)/Microsecond)
 	}
 }
+
+// A late wakeup is made up for where the pacer was what held things back, and only there.
+func TestPacerWaitsForNobodyElse(t *testing.T) {
+	h := established(t, func(c *Config, _ *harness) { c.Rate = 1_000_000; c.InitialCwnd = 64 })
+	h.ack(0)
+	h.write(40 * mss)
+	h.advance(5 * Millisecond)
+	h.out = nil
+	h.now += 20 * Millisecond // nobody called
+	h.c.Advance(h.now)
+	h.transmit()
+	if n := len(h.out); n < 12 || n > 17 {
+		t.Errorf("%d segments after 20 ms at a segment in 1.4 ms", n)
+	}
+	h.advance(100 * Millisecond)
+	h.out = nil
+	h.ack(40 * mss)
+	h.now += 20 * Millisecond
+	h.write(10 * mss)
+	if n := len(h.out); n > 2 {
+		t.Errorf("%d segments at once after a pause of the writer", n)
+	}
+	h.advance(100 * Millisecond)
+	h.out = nil
+	h.ack(50 * mss)
+}

@@ -265,3 +265,31 @@ func TestPersistWindowOpensALittle(t *testing.T) {
 	h.want(mss+101, mss-100, wire.FlagACK)
 	h.ack(2 * mss)
 }
+
+// A timer that finds nothing to do is off, and changes nothing.
+func TestTimersOfNothing(t *testing.T) {
+	for name, set := range map[string]func(*timers, Time){
+		"reo":     func(s *timers, now Time) { s.reo = now },
+		"pto":     func(s *timers, now Time) { s.pto = now },
+		"rto":     func(s *timers, now Time) { s.rto = now },
+		"persist": func(s *timers, now Time) { s.persist = now },
+	} {
+		h := flightOf(t, 1, nil)
+		h.ack(mss)
+		before := h.c.Stats()
+		set(&h.c.timers, h.now)
+		h.c.Advance(h.now)
+		if h.c.Deadline() != Never || h.c.overrideSWS || h.c.tlp.wanted || h.c.Stats() != before {
+			t.Errorf("%s: %+v", name, h.c.timers)
+		}
+	}
+	h := flightOf(t, 1, nil)
+	h.ack(mss)
+	h.c.Abort(h.now)
+	h.transmit()
+	h.out = nil
+	h.c.timers.keep = h.now
+	if h.c.Advance(h.now); h.c.Deadline() != Never {
+		t.Errorf("keep: %+v", h.c.timers)
+	}
+}

@@ -102,3 +102,29 @@ func TestRateWindowLimited(t *testing.T) {
 	}
 	h.ack(20 * mss)
 }
+
+// Room for one segment more is no limit, and where nothing waits it is a lull.
+func TestWindowWithRoomForOne(t *testing.T) {
+	h := flightOf(t, 63, nil)
+	if h.c.cwndLimited || h.c.rate.appLimited != 63*mss {
+		t.Errorf("limited %v, a lull until %d", h.c.cwndLimited, h.c.rate.appLimited)
+	}
+	h.ack(63 * mss)
+	h = flightOf(t, 64, nil)
+	if !h.c.cwndLimited || h.c.rate.appLimited > 1 {
+		t.Errorf("limited %v, a lull until %d", h.c.cwndLimited, h.c.rate.appLimited)
+	}
+	h.ack(64 * mss)
+}
+
+// Each segment knows what was in flight with it.
+func TestRateFlightIncludesTheSegment(t *testing.T) {
+	h := flightOf(t, 3, nil)
+	k := 0
+	for i := h.c.q.head; i != none; i = h.c.q.slots[i].next {
+		if k++; h.c.q.slots[i].rate.inFlight != k*mss {
+			t.Errorf("segment %d: %d", k, h.c.q.slots[i].rate.inFlight)
+		}
+	}
+	h.ack(3 * mss)
+}

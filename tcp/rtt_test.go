@@ -191,3 +191,20 @@ func TestRttBackoffEndsWithProgress(t *testing.T) {
 	h.ack(h.c.sndNxt.Sub(testISS) - 1)
 	h.out = nil
 }
+
+// A round trip within the clock's resolution is one of a nanosecond: 0 says that there was none.
+func TestRttOfNoTime(t *testing.T) {
+	var r rttState
+	r.init(0)
+	if r.sample(0); r.srtt != 1 || r.last != 1 {
+		t.Errorf("%+v", r)
+	}
+	var k rackState
+	if k.noteRTT(Second, 0); k.minRTT != 1 {
+		t.Errorf("least %d", k.minRTT)
+	}
+	var ev ackEvent
+	if ev.sample(Second, &slot{xmits: 1, sent: Second}); ev.rtt != 1 {
+		t.Errorf("sample %d", ev.rtt)
+	}
+}

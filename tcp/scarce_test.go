@@ -180,3 +180,29 @@ func TestDuplicateIsNoRoundTrip(t *testing.T) {
 		t.Fatalf("%+v, SRTT was %d us", st, before/Microsecond)
 	}
 }
+
+// Where there is no slot for another cut what needs one waits, and what needs none goes.
+func TestCutReserveIsUsedUp(t *testing.T) {
+	h := established(t, func(c *Config, _ *harness) { c.SendSlots = cutReserve + 5; c.InitialCwnd = 64 })
+	h.ack(0)
+	h.write(4*mss + 300)
+	h.wantData(0, 4*mss+300)
+	h.hold = true // so that nothing is sent twice here
+	h.c.SetMTU(minMTU)
+	h.c.markLost(h.c.q.last)
+	h.transmit()
+	for k := range 3 {
+		h.want(k*mss+1, 524, wire.FlagACK)
+		h.want(k*mss+525, 524, wire.FlagACK)
+		h.want(k*mss+1049, mss-1048, wire.FlagACK)
+	}
+	h.want(3*mss+1, 524, wire.FlagACK)
+	h.want(4*mss+1, 300, wire.FlagACK)
+	h.wantNothing()
+	h.hold = false
+	h.complete()
+	h.ack(3*mss + 524)
+	h.want(3*mss+525, 524, wire.FlagACK)
+	h.want(3*mss+1049, mss-1048, wire.FlagACK)
+	h.ack(4*mss + 300)
+}

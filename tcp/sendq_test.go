@@ -134,3 +134,18 @@ func TestSeqWraps(t *testing.T) {
 		}
 	}
 }
+
+// A segment is taken out wherever it stands.
+func TestSendQueueRemovesInside(t *testing.T) {
+	var q sendQueue
+	q.init(3)
+	var all [3]int32
+	for k := range all {
+		all[k] = q.take()
+		q.push(all[k])
+	}
+	q.remove(all[1])
+	if got := q.order(t); len(got) != 2 || got[0] != all[0] || got[1] != all[2] {
+		t.Fatalf("%v", got)
+	}
+}

@@ -177,3 +177,34 @@ func TestTailProbeOnlyOne(t *testing.T) {
 	}
 	h.ack(5 * mss)
 }
+
+// The probe was asked for, and before it went everything was ACKed: it is forgotten.
+func TestTailProbeOvertakenByTheAck(t *testing.T) {
+	h := flightOf(t, 4, nil)
+	h.now = h.c.timers.pto
+	h.c.Advance(h.now)
+	h.ack(4 * mss)
+	h.write(2 * mss)
+	h.wantData(4*mss, 6*mss)
+	h.transmit()
+	h.wantNothing()
+	h.ack(6 * mss)
+}
+
+// The probe was to be new data, and before it went the window shrank: of what the kernel
+// holds there is none instead.
+func TestTailProbeOvertakenByTheWindow(t *testing.T) {
+	h := established(t, func(_ *Config, h *harness) { h.opts.HasWScale = false })
+	h.hold = true
+	h.write(12 * mss)
+	h.wantData(0, 10*mss)
+	h.now = h.c.timers.pto
+	h.c.Advance(h.now)
+	h.wnd = 5 * mss
+	h.ack(0)
+	h.wantNothing()
+	h.hold = false
+	h.complete()
+	h.ack(10 * mss)
+	h.out = nil
+}

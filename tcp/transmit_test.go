@@ -296,3 +296,86 @@ func TestMutantThatIgnoresTheKernel(t *testing.T) {
 		h.complete()
 	}
 }
+
+// Where there is no room for a packet none is made, whatever is to be sent.
+func TestTransmitWithoutRoom(t *testing.T) {
+	for name, ask := range map[string]func(*Conn){
+		"reset":      func(c *Conn) { c.sendRST = true },
+		"refusal":    func(c *Conn) { c.refuse = true },
+		"SYN":        func(c *Conn) { c.sendSYN = true },
+		"tail probe": func(c *Conn) { c.tlp.wanted = true },
+		"probe":      func(c *Conn) { c.probeNow = true },
+		"keepalive":  func(c *Conn) { c.keep.now = true },
+		"ACK":        func(c *Conn) { c.ackNow = true },
+		"lost":       func(c *Conn) { c.markLost(c.q.head) },
+	} {
+		h := flightOf(t, 2, nil)
+		ask(h.c)
+		if n := h.c.Transmit(h.now, nil); n != 0 || h.pool.Free() != h.pool.Len()-2 {
+			t.Errorf("%s: %d packets, %d of %d frames free", name, n, h.pool.Free(), h.pool.Len())
+		}
+	}
+}
+
+// What was sent before says so: SYNs, probes, retransmissions.
+func TestAgain(t *testing.T) {
+	h := newHarness(t, nil)
+	h.connect()
+	if h.want(0, 0, wire.FlagSYN).tx.Again {
+		t.Error("the first SYN")
+	}
+	h.advance(Second)
+	if !h.want(0, 0, wire.FlagSYN).tx.Again {
+		t.Error("the second SYN")
+	}
+	h = closedWindow(t, 1, nil)
+	h.advance(h.c.Deadline() - h.now)
+	if !h.out[0].tx.Again {
+		t.Error("a probe of the window")
+	}
+	h.wantProbe(mss)
+	h = flightOf(t, 2, nil)
+	h.advance(h.c.Deadline() - h.now)
+	if !h.want(mss+1, mss, wire.FlagACK).tx.Again {
+		t.Error("a tail loss probe")
+	}
+	h.ack(2 * mss)
+}
+
+// The count of transmissions stands still before it would begin anew: a segment that was sent once is measured.
+func TestTransmissionsAreCountedToTheEnd(t *testing.T) {
+	h := flightOf(t, 1, nil)
+	s := &h.c.q.slots[h.c.q.head]
+	h.c.rack.flight.again++ // as many as the slot will say
+	s.xmits = 1<<16 - 2
+	for range 2 {
+		h.advance(h.c.Deadline() - h.now)
+		h.want(1, mss, wire.FlagACK)
+	}
+	if s.xmits != 1<<16-2 {
+		t.Fatalf("%d", s.xmits)
+	}
+	h.ack(mss)
+}
+
+// That a retransmission was put off counts once for each transmission that the kernel held.
+func TestDeferredIsForOneTransmission(t *testing.T) {
+	h := established(t, nil)
+	h.hold = true
+	h.write(2 * mss)
+	h.wantData(0, 2*mss)
+	for want := range uint64(2) {
+		h.c.markLost(h.c.q.last)
+		h.transmit()
+		h.transmit()
+		h.wantNothing()
+		if got := h.c.Stats().RetransmitsHeld; got != want+1 {
+			t.Fatalf("%d, want %d", got, want+1)
+		}
+		h.complete()
+		h.want(mss+1, mss, wire.FlagACK)
+	}
+	h.hold = false
+	h.complete()
+	h.ack(2 * mss)
+}

@@ -241,3 +241,70 @@ func TestUndoLeavesWhatIsTooLarge(t *testing.T) {
 		t.Fatalf("%+v", st)
 	}
 }
+
+// Only what was sent before the reduction, and again since, speaks for it or against it.
+func TestUndoCountsItsOwn(t *testing.T) {
+	u := undoState{live: true, marker: 10, end: 100}
+	dsack := &ackEvent{dsack: true}
+	if u.needless(dsack) {
+		t.Error("needless, and nothing was sent again")
+	}
+	if u.resent(Second, 100); u.pending != 0 || u.first != 0 {
+		t.Errorf("new data: %+v", u)
+	}
+	u.resent(Second, 20)
+	u.resent(2*Second, 30)
+	if u.pending != 2 || u.first != Second {
+		t.Errorf("%+v", u)
+	}
+	for _, from := range []Seq{0, 9, 100, 200} {
+		if u.duplicated(from, 1); u.pending != 2 {
+			t.Errorf("a duplicate at %d: %+v", from, u)
+		}
+	}
+	if u.needless(dsack) {
+		t.Error("two are pending")
+	}
+	if u.duplicated(20, 3); u.pending != 0 || !u.needless(dsack) {
+		t.Errorf("all of them twice: %+v", u)
+	}
+	for _, s := range []slot{{xmits: 1, sent: 3 * Second}, {xmits: 2, sent: Second - 1}} {
+		if u.covers(&s) {
+			t.Errorf("%+v", s)
+		}
+	}
+	if !u.covers(&slot{xmits: 2, sent: Second}) {
+		t.Error("sent again since")
+	}
+	if u.live = false; u.needless(dsack) {
+		t.Error("it is over")
+	}
+}
+
+// A recovery is taken back once.
+func TestUndoIsForOnce(t *testing.T) {
+	h := flightOf(t, 10, nil)
+	h.ack(0, [2]int{mss, 4 * mss})
+	h.wantData(0, mss)
+	h.ack(10 * mss)
+	h.ack(10*mss, [2]int{0, mss})
+	if h.c.Stats().SpuriousRecoveries != 1 || h.c.undo.live {
+		t.Fatalf("%+v", h.c.undo)
+	}
+}
+
+// What is not lost after all goes back where its transmission belongs, and stays what it is.
+func TestUnmarkKeepsTheOrder(t *testing.T) {
+	h := flightOf(t, 2, nil)
+	h.c.CloseWrite(h.now)
+	h.transmit()
+	h.want(2*mss+1, 0, wire.FlagFIN|wire.FlagACK)
+	fin := h.c.q.last
+	h.c.markLost(fin)
+	h.c.unmarkLost()
+	h.check()
+	if h.c.rack.flight.newest != fin || !h.c.q.slots[fin].has(slotFIN|slotFlight) || h.c.rack.flight.segments != 3 {
+		t.Fatalf("%+v", h.c.rack.flight)
+	}
+	h.ack(2*mss + 1)
+}
