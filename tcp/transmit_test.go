@@ -7,6 +7,7 @@ import (
 	"github.com/google/gopacket/layers"
 
 	"github.com/xsend/xsend/internal/wire"
+	"github.com/xsend/xsend/umem"
 )
 
 // What begins where payload begins goes out of the frame that the writer filled.
@@ -378,4 +379,15 @@ func TestDeferredIsForOneTransmission(t *testing.T) {
 	h.hold = false
 	h.complete()
 	h.ack(2 * mss)
+}
+
+// A FIN carries nothing of a writer's frame, whichever frame is the first.
+func TestFinHasNoSource(t *testing.T) {
+	h := established(t, nil)
+	h.c.CloseWrite(h.now)
+	h.transmit()
+	if s := h.want(1, 0, wire.FlagFIN|wire.FlagACK); s.tx.Source != umem.NoFrame {
+		t.Fatalf("frame %d", s.tx.Source)
+	}
+	h.ack(1)
 }
