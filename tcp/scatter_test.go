@@ -137,6 +137,9 @@ func TestScatterWithoutAFrame(t *testing.T) {
 	hoard := h.starve(controlFrames)
 	h.transmit()
 	h.wantNothing()
+	if n := h.c.Stats().NoFrame; n != 1 {
+		t.Errorf("%d times no frame", n)
+	}
 	for _, f := range hoard {
 		h.pool.Return(f)
 	}
@@ -176,4 +179,61 @@ func TestScatterProbe(t *testing.T) {
 	if c, _ := h.pool.Audit(); c.Free != c.Total {
 		t.Fatalf("%+v", c)
 	}
+}
+
+// Where payload begins, how many ranges a packet may have, and what a full segment needs of them.
+func TestScatterNumbers(t *testing.T) {
+	for _, c := range []struct {
+		segs     int
+		metadata bool
+		offset   int
+		parts    int
+		room     int
+	}{
+		{0, false, 256, 0, 2048 - 256}, {1, false, 256, 0, 2048 - 256}, {1, true, 256, 0, 2048 - 256}, {2, false, 0, 1, 2048 - 64}, {2, true, 64, 1, 2048 - 64},
+		{3, true, 64, 2, 2048 - 64}, {4, false, 0, 3, 2 * (2048 - 64)}, {5, false, 0, 4, 3 * (2048 - 64)}, {18, true, 64, 4, 3 * (2048 - 64)},
+	} {
+		cfg := Config{MaxSegs: c.segs}
+		if off, parts, room := PayloadOffset(c.segs, c.metadata), MaxParts(c.segs), cfg.segmentRoom(2048); off != c.offset || parts != c.parts || room != c.room {
+			t.Errorf("%+v: offset %d, %d parts, %d bytes", c, off, parts, room)
+		}
+	}
+	if MaxDescs != 1+MaxParts(100) {
+		t.Errorf("at most %d descriptors for %d parts", MaxDescs, MaxParts(100))
+	}
+}
+
+// Room counts whole frames: each may begin a segment more than its bytes fill. Queue refuses what would need more
+// segments than there are, and then nothing has happened.
+func TestScatterRoom(t *testing.T) {
+	h := scattered(t, 576)
+	mss, slots := h.c.MSS(), h.c.q.room()
+	most := 1 + (2048+mss-1)/mss
+	if h.c.Room() != slots/most {
+		t.Fatalf("room for %d commits with %d segments of %d bytes", h.c.Room(), slots, mss)
+	}
+	h.pathMTU(minMTU)
+	f, _ := h.pool.Lend()
+	for i := range h.region.WriterBytes(f) {
+		h.region.WriterBytes(f)[i] = byte(i)
+	}
+	h.pool.Commit(f)
+	for h.c.q.room() > 3 {
+		h.c.q.nfree-- // somebody else has them
+		slots--
+	}
+	taken := h.c.q.nfree
+	if end := h.c.sndEnd; h.c.Queue(f, 0, 3*mss+1) || h.c.sndEnd != end || h.c.q.nfree != taken || h.pool.InTCP(f) != 1 {
+		t.Fatal("four segments where there are three")
+	}
+	if !h.c.Queue(f, 0, 3*mss) || h.c.q.room() != 0 || h.pool.InTCP(f) != 3 {
+		t.Fatalf("three segments: %d left, %d holds", h.c.q.room(), h.pool.InTCP(f))
+	}
+	for h.c.q.nfree < 256-3 {
+		h.c.q.nfree++
+	}
+	h.out = nil
+	h.transmit()
+	h.wantData(0, 3*mss)
+	h.ack(3 * mss)
 }

@@ -48,6 +48,15 @@ func TestCarve(t *testing.T) {
 	if p.Free() != 4 {
 		t.Fatalf("%d frames free", p.Free())
 	}
+	begun := piece(0) // another frame that becomes free meanwhile does not end it
+	other, _ := p.Alloc()
+	p.Submit(other)
+	p.Complete(r.Addr(other))
+	if next := piece(512); next != begun {
+		t.Fatalf("frame %d, not %d", next, begun)
+	}
+	p.Complete(r.Addr(begun))
+	p.Complete(r.Addr(begun) + 512)
 	h := piece(0) // the begun frame was free, and is begun anew
 	p.Quarantine()
 	if i := piece(0); i == h {

@@ -199,7 +199,7 @@ func TestForEver(t *testing.T) {
 func TestLimits(t *testing.T) {
 	b := bench{root: ".", idle: 2 * time.Second}
 	for chosen, want := range []string{"", byTime, byTime, "fatal error", "TestForEver"} {
-		o, err := b.try(t.Context(), os.Args[0], suite{".", []string{"-test.run=^TestForEver$"}}, chosen, 100*time.Millisecond)
+		o, err := b.try(t.Context(), os.Args[0], suite{pkg: ".", args: []string{"-test.run=^TestForEver$"}}, chosen, 100*time.Millisecond)
 		if err != nil || o.passed != (chosen == 0) || o.by != want {
 			t.Errorf("%d: passed %v, by %q, %v\n%s", chosen, o.passed, o.by, err, o.output)
 		}

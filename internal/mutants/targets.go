@@ -21,6 +21,7 @@ type target struct {
 type suite struct {
 	pkg  string
 	args []string
+	env  []string // KEY=VALUE
 }
 
 // targets are what must not be wrong: who holds a frame, what is sent again, and when it is given back. A file
@@ -28,12 +29,15 @@ type suite struct {
 var targets = []target{
 	{
 		pkg:    "umem",
-		suites: []suite{{"umem", []string{"-test.short"}}},
+		suites: []suite{{pkg: "umem", args: []string{"-test.short"}}},
 	},
 	{
 		pkg:     "tcp",
 		without: outside(),
-		suites:  []suite{{"tcp", []string{"-test.short"}}},
+		suites: []suite{
+			{pkg: "tcp", args: []string{"-test.short"}},
+			{pkg: "tcp", args: []string{"-test.short"}, env: []string{"XSEND_TEST_SEGMENTS=18"}}, // the scatter-gather layout
+		},
 	},
 }
 
@@ -76,7 +80,7 @@ func (t target) files(root string) ([]string, error) {
 func (t target) tests(root string) (text []byte, err error) {
 	for _, s := range t.suites {
 		dir := filepath.Join(root, s.pkg)
-		text = fmt.Appendf(text, "%s %q\n", s.pkg, s.args)
+		text = fmt.Appendf(text, "%s %q %q\n", s.pkg, s.args, s.env)
 		err = filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
 			if err != nil || d.IsDir() {
 				return err

@@ -44,7 +44,7 @@ func toy(t *testing.T, o options, pkg, reasons string) (out, progress string, er
 		t.Fatal(err)
 	}
 	var report, told strings.Builder
-	err = run(t.Context(), o, []target{{pkg: pkg, suites: []suite{{pkg, nil}}}}, &report, &told)
+	err = run(t.Context(), o, []target{{pkg: pkg, suites: []suite{{pkg: pkg}}}}, &report, &told)
 	return report.String(), told.String(), err
 }
 
@@ -80,7 +80,7 @@ func TestStrongTests(t *testing.T) {
 // TestInterrupted: what was judged before the interruption is not judged again.
 func TestInterrupted(t *testing.T) {
 	o := options{dir: t.TempDir(), only: "strong/toy.go Tally"}
-	all, err := gather(options{root: filepath.Join("testdata", "toy"), only: o.only}, []target{{pkg: "strong", suites: []suite{{"strong", nil}}}})
+	all, err := gather(options{root: filepath.Join("testdata", "toy"), only: o.only}, []target{{pkg: "strong", suites: []suite{{pkg: "strong", args: nil}}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,10 +125,10 @@ func TestRefusals(t *testing.T) {
 		targets []target
 		want    string
 	}{
-		"no such mutant": {options{only: "strong/x.go"}, []target{{pkg: "strong", suites: []suite{{"strong", nil}}}}, "no mutant's name"},
+		"no such mutant": {options{only: "strong/x.go"}, []target{{pkg: "strong", suites: []suite{{pkg: "strong", args: nil}}}}, "no mutant's name"},
 		"no such file":   {options{}, []target{{pkg: "strong", without: map[string]string{"x.go": "a toy"}}}, "no x.go to leave out"},
-		"no such test":   {options{}, []target{{pkg: "strong", suites: []suite{{"strong", []string{"-test.run=X"}}}}}, "no tests to run"},
-		"tests that fail": {options{}, []target{{pkg: "strong", suites: []suite{{"strong", []string{"-no.such.flag"}}}}},
+		"no such test":   {options{}, []target{{pkg: "strong", suites: []suite{{pkg: "strong", args: []string{"-test.run=X"}}}}}, "no tests to run"},
+		"tests that fail": {options{}, []target{{pkg: "strong", suites: []suite{{pkg: "strong", args: []string{"-no.such.flag"}}}}},
 			"fail as the code stands"},
 	} {
 		c.o.root, c.o.dir, c.o.reasons = root, t.TempDir(), reasons

@@ -81,7 +81,7 @@ func (b *bench) try(ctx context.Context, binary string, s suite, chosen int, cpu
 	var out bytes.Buffer
 	cmd := exec.CommandContext(wall, binary, append([]string{"-test.failfast"}, s.args...)...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = filepath.Join(b.root, s.pkg), &out, &out
-	cmd.Env = append(os.Environ(), chooser+"="+strconv.Itoa(chosen))
+	cmd.Env = append(append(os.Environ(), s.env...), chooser+"="+strconv.Itoa(chosen))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) } // its children too
 	cmd.WaitDelay = time.Second
