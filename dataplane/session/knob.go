@@ -39,6 +39,12 @@ func (s *Session) modeKnob() Knob {
 	if s.cfg.Mode == afxdp.ModeAuto {
 		k.Accepted = s.info.Mode
 	}
+	switch {
+	case s.copyInstead:
+		k.Evidence += "; in zero-copy mode no frame was completed"
+	case s.info.Mode == "zerocopy":
+		k.Evidence += ", and a frame was completed"
+	}
 	return k
 }
 

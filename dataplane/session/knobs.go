@@ -24,6 +24,9 @@ const minBudget = 32
 
 // tuned puts what is tuned per run into a socket's configuration.
 func (s *Session) tuned(c afxdp.Config) afxdp.Config {
+	if s.copyInstead {
+		c.Mode = afxdp.ModeCopy
+	}
 	c.SG, c.NoWakeup, c.TxBudget, c.BusyPoll = s.sg, s.cfg.NoWakeup, s.cfg.Budget, s.cfg.BusyPoll
 	return c
 }

@@ -111,6 +111,9 @@ func (s *Session) openPort(ctx context.Context, q *queue) (dataplane.Port, error
 	if s.cfg.wrap != nil {
 		port = s.cfg.wrap(q.index, port, q.region)
 	}
+	if port, err = s.proven(ctx, q, port); err != nil {
+		return nil, err
+	}
 	if !s.cfg.Witness {
 		return port, nil
 	}
