@@ -237,3 +237,37 @@ func TestScatterRoom(t *testing.T) {
 	h.wantData(0, 3*mss)
 	h.ack(3 * mss)
 }
+
+// One descriptor in each packet, of a probe too, unless there may be more.
+func TestScatterFromTwoOn(t *testing.T) {
+	for _, segs := range []int{0, 1, 2} {
+		h := established(t, func(c *Config, _ *harness) { c.MaxSegs = segs })
+		h.writeFrame(PayloadOffset(segs, false), 100)
+		h.transmit()
+		s := h.want(1, 100, wire.FlagACK)
+		var probe Tx
+		if !h.c.emitGarbage(h.now, &probe) {
+			t.Fatal("no probe")
+		}
+		if want := MaxParts(segs); s.tx.Parts != want || probe.Parts != want {
+			t.Errorf("%d descriptors: %d parts of a segment, %d of a probe", segs, s.tx.Parts, probe.Parts)
+		}
+		h.take(probe)
+		h.out = nil
+		h.ack(100)
+	}
+}
+
+// What fills up the last segment needs none of its own.
+func TestScatterJoinsWithoutRoom(t *testing.T) {
+	h := scattered(t, 576)
+	mss := h.c.MSS()
+	h.writeFrame(0, 10)
+	taken := h.c.q.room() - 1
+	h.c.q.nfree -= taken // somebody else has them
+	h.writeFrame(0, mss) // fails the test where it is refused
+	h.c.q.nfree += taken
+	h.transmit()
+	h.wantData(0, mss+10)
+	h.ack(mss + 10)
+}

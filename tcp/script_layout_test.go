@@ -34,6 +34,9 @@ func packet(r *umem.Region, tx *Tx) []byte {
 	}
 	b = append(make([]byte, 0, tx.Bytes()), b...)
 	for _, p := range tx.Rest[:tx.Parts] {
+		if p.Len == 0 {
+			panic("a descriptor of nothing: no kernel takes it")
+		}
 		b = append(b, r.Memory()[p.Addr:p.Addr+uint64(p.Len)]...)
 	}
 	return b
