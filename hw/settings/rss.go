@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -35,8 +36,42 @@ func rss(fd int, r request) (reply, error) {
 	if err := patchRxfh(buf, entries, r.values); err != nil {
 		return reply{}, err
 	}
+	if table := r.values["table"]; table != "" && table == defaultTable(entries, rxRings(fd, r.name)) {
+		buf = resetRxfh(buf, entries)
+	}
 	binary.NativeEndian.PutUint32(buf, setRxfh)
 	return reply{}, ethtoolIoctl(fd, r.name, buf)
+}
+
+// resetRxfh leaves the table to the kernel. Once it was given, even as it is by default, the kernel takes it for somebody's wish and lets no one
+// have fewer channels.
+func resetRxfh(buf []byte, entries int) []byte {
+	binary.NativeEndian.PutUint32(buf[rxfhEntries:], 0)
+	return slices.Delete(buf, rxfhHead, rxfhHead+4*entries)
+}
+
+// defaultTable is what the kernel makes for so many queues (ethtool_rxfh_indir_default).
+func defaultTable(entries, rings int) string {
+	if rings < 1 {
+		return ""
+	}
+	var b strings.Builder
+	for i := range entries {
+		if i > 0 {
+			b.WriteByte(' ')
+		}
+		b.WriteString(strconv.Itoa(i % rings))
+	}
+	return b.String()
+}
+
+// rxRings is how many queues the kernel makes a table for; 0 where it doesn't say.
+func rxRings(fd int, name string) int {
+	buf := rxnfc(unix.ETHTOOL_GRXRINGS, 0)
+	if ethtoolIoctl(fd, name, buf) != nil {
+		return 0
+	}
+	return int(binary.NativeEndian.Uint64(buf[rxnfcData:]))
 }
 
 func readRxfh(fd int, name string) (buf []byte, entries int, err error) {

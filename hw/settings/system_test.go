@@ -275,6 +275,20 @@ func TestRSSLayout(t *testing.T) {
 	}
 }
 
+// A table as the kernel would make it is left to the kernel; the key stays behind the head.
+func TestDefaultTable(t *testing.T) {
+	if got := defaultTable(5, 2); got != "0 1 0 1 0" || defaultTable(5, 0) != "" {
+		t.Errorf("%q", got)
+	}
+	const entries = 2
+	buf := make([]byte, rxfhHead+4*entries, 64)
+	binary.NativeEndian.PutUint32(buf[rxfhEntries:], entries)
+	buf = resetRxfh(append(buf, 0xde, 0xad), entries)
+	if len(buf) != rxfhHead+2 || buf[rxfhHead] != 0xde || binary.NativeEndian.Uint32(buf[rxfhEntries:]) != 0 {
+		t.Errorf("%x", buf)
+	}
+}
+
 // An interface that is deleted in mid-run takes its settings along: that is no error, and nothing is left.
 func TestInterfaceDeletedInMidRun(t *testing.T) {
 	r := newRig(t)
