@@ -28,6 +28,8 @@ int main(void) {
 		offsetof(struct ethtool_rxnfc, rule_cnt), offsetof(struct ethtool_rxnfc, rule_locs), sizeof s);
 	printf("%zu %zu %zu %zu %zu %zu %zu\n", AT(location), AT(h_u), AT(m_u), AT(ring_cookie), sizeof s.h_u, AT(h_u.tcp_ip4_spec.psrc) - AT(h_u), AT(h_u.tcp_ip6_spec.psrc) - AT(h_u));
 	printf("%#x %#x %#x %#x %#x %#x %#x\n", ETHTOOL_GRXCLSRLCNT, ETHTOOL_GRXCLSRULE, ETHTOOL_GRXCLSRLALL, ETHTOOL_SRXCLSRLDEL, ETHTOOL_SRXCLSRLINS, RX_CLS_LOC_SPECIAL, RX_CLS_LOC_ANY);
+	printf("%zu %zu %zu %zu %#x %#x %#x\n", sizeof(struct ethtool_rxfh), offsetof(struct ethtool_rxfh, indir_size), offsetof(struct ethtool_rxfh, key_size),
+		offsetof(struct ethtool_rxfh, hfunc), ETHTOOL_GRSSH, ETHTOOL_SRSSH, ETH_RXFH_INDIR_NO_CHANGE);
 	memset(&s, 0, sizeof s);
 	s.flow_type = TCP_V4_FLOW;
 	inet_pton(AF_INET, "192.0.2.7", &s.h_u.tcp_ip4_spec.ip4src);
@@ -65,6 +67,7 @@ func TestFlowIsTheHeaders(t *testing.T) {
 	got := fmt.Sprintln(rxnfcSize, rxnfcData, rxnfcSpec, rxnfcCount, rxnfcLocs, specSize) +
 		fmt.Sprintln(specAt, flowAt, masksAt, queueAt, flowSize, ports4, ports6) +
 		fmt.Sprintf("%#x %#x %#x %#x %#x %#x %#x\n", countRules, readRule, listRules, deleteRule, insertRule, specialPlaces, uint32(anyPlace)) +
+		fmt.Sprintf("%d %d %d %d %#x %#x %#x\n", rxfhHead, rxfhEntries, rxfhKey, rxfhHash, getRxfh, setRxfh, uint32(noTable)) +
 		flow(netip.MustParseAddr("192.0.2.7"), 9000, 0) + "\n" + flow(netip.MustParseAddr("2001:db8::7"), 0, 3) + "\n"
 	if got != string(want) {
 		t.Errorf("%s\nwant\n%s", got, want)
@@ -83,6 +86,18 @@ func TestFlowLayout(t *testing.T) {
 			t.Errorf("%s\nwant\n%s", got, want)
 		}
 	}
+}
+
+// FuzzSameFlow: whatever a driver or a journal has for a rule, it is the same as itself where it is one, and sameness goes both ways.
+func FuzzSameFlow(f *testing.F) {
+	rule := flow(netip.MustParseAddr("192.0.2.7"), 9000, 1)
+	f.Add(rule, rule)
+	f.Add(rule, "zz")
+	f.Fuzz(func(t *testing.T, a, b string) {
+		if sameFlow(a, b) != sameFlow(b, a) || sameFlow(a, b) && !sameFlow(a, a) {
+			t.Errorf("%q and %q", a, b)
+		}
+	})
 }
 
 // A driver may fill in what isn't matched, and the location; anything else is another rule.

@@ -21,6 +21,7 @@ const (
 	rxfhMost    = 1 << 16 // bytes of table and key; the largest tables known are 16 KiB
 
 	getRxfh, setRxfh = 0x46, 0x47
+	noTable          = 1<<32 - 1 // entries of a table that stays (ETH_RXFH_INDIR_NO_CHANGE); 0 is the default table
 )
 
 // rss reads and sets what receive-side scaling does: "table" as queue numbers, "key" in hexadecimal, "hash" as the number of the
@@ -36,16 +37,37 @@ func rss(fd int, r request) (reply, error) {
 	if err := patchRxfh(buf, entries, r.values); err != nil {
 		return reply{}, err
 	}
+	buf = onlyAsked(buf, entries, r.values)
 	if table := r.values["table"]; table != "" && table == defaultTable(entries, rxRings(fd, r.name)) {
-		buf = resetRxfh(buf, entries)
+		buf = resetTable(buf, entries)
 	}
 	binary.NativeEndian.PutUint32(buf, setRxfh)
 	return reply{}, ethtoolIoctl(fd, r.name, buf)
 }
 
-// resetRxfh leaves the table to the kernel. Once it was given, even as it is by default, the kernel takes it for somebody's wish and lets no one
+// onlyAsked leaves out what is not to change: there are drivers that tell of a key and take none, not even the same.
+func onlyAsked(buf []byte, entries int, v Values) []byte {
+	head, table, key := buf[:rxfhHead], buf[rxfhHead:rxfhHead+4*entries], buf[rxfhHead+4*entries:]
+	out := slices.Clone(head)
+	if _, asked := v["table"]; asked {
+		out = append(out, table...)
+	} else {
+		binary.NativeEndian.PutUint32(out[rxfhEntries:], noTable)
+	}
+	if _, asked := v["key"]; asked {
+		out = append(out, key...)
+	} else {
+		binary.NativeEndian.PutUint32(out[rxfhKey:], 0)
+	}
+	if _, asked := v["hash"]; !asked {
+		out[rxfhHash] = 0
+	}
+	return out
+}
+
+// resetTable leaves the table to the kernel. Once it was given, even as it is by default, the kernel takes it for somebody's wish and lets no one
 // have fewer channels.
-func resetRxfh(buf []byte, entries int) []byte {
+func resetTable(buf []byte, entries int) []byte {
 	binary.NativeEndian.PutUint32(buf[rxfhEntries:], 0)
 	return slices.Delete(buf, rxfhHead, rxfhHead+4*entries)
 }
