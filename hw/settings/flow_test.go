@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"net/netip"
@@ -84,6 +85,33 @@ func TestFlowLayout(t *testing.T) {
 	} {
 		if got != want {
 			t.Errorf("%s\nwant\n%s", got, want)
+		}
+	}
+}
+
+// An order has the command, the rule, and the location where the kernel looks for it.
+func TestRuleOrder(t *testing.T) {
+	rule := flow(netip.MustParseAddr("192.0.2.7"), 9000, 1)
+	for _, row := range []struct {
+		at, text string
+		command  uint32
+		location uint32
+	}{{"7", rule, insertRule, 7}, {ofDriver, rule, insertRule, anyPlace}, {"7", absent, deleteRule, 7}} {
+		buf, err := ruleOrder(row.at, row.text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		word := func(at int) uint32 { return binary.NativeEndian.Uint32(buf[at:]) }
+		if len(buf) != rxnfcSize || word(0) != row.command || word(rxnfcSpec+specAt) != row.location {
+			t.Errorf("%s %s: %x", row.at, short(row.text), buf)
+		}
+		if got := hex.EncodeToString(buf[rxnfcSpec : rxnfcSpec+specAt]); row.text != absent && got != rule[:2*specAt] {
+			t.Errorf("%s: %s", row.at, got)
+		}
+	}
+	for _, bad := range [][2]string{{"x", rule}, {"-1", rule}, {"4294967296", absent}, {"1", "aa"}, {"1", rule + "00"}} {
+		if _, err := ruleOrder(bad[0], bad[1]); err == nil {
+			t.Errorf("%v was taken", bad)
 		}
 	}
 }

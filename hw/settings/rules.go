@@ -89,26 +89,35 @@ func ruleLocations(fd int, name string) (list []uint32, most Values, err error) 
 
 func setRules(fd int, r request) error {
 	for _, k := range r.values.keys() {
-		at, err := strconv.ParseUint(k, 10, 32)
-		if k == ofDriver {
-			at, err = anyPlace, nil
-		}
+		buf, err := ruleOrder(k, r.values[k])
 		if err != nil {
-			return fmt.Errorf("location %q: %w", k, err)
+			return err
 		}
-		buf := rxnfc(deleteRule, 0)
-		if text := r.values[k]; text != absent {
-			spec, err := hex.DecodeString(text)
-			if err != nil || len(spec) != specSize {
-				return fmt.Errorf("rule at %s: %d bytes of %q", k, len(spec), text)
-			}
-			binary.NativeEndian.PutUint32(buf, insertRule)
-			copy(buf[rxnfcSpec:], spec)
-		}
-		binary.NativeEndian.PutUint32(buf[rxnfcSpec+specAt:], uint32(at))
 		if err := ethtoolIoctl(fd, r.name, buf); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// ruleOrder inserts a rule at a location, or deletes the one there.
+func ruleOrder(k, text string) ([]byte, error) {
+	at, err := strconv.ParseUint(k, 10, 32)
+	if k == ofDriver {
+		at, err = anyPlace, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("location %q: %w", k, err)
+	}
+	buf := rxnfc(deleteRule, 0)
+	if text != absent {
+		spec, err := hex.DecodeString(text)
+		if err != nil || len(spec) != specSize {
+			return nil, fmt.Errorf("rule at %s: %d bytes of %q", k, len(spec), text)
+		}
+		binary.NativeEndian.PutUint32(buf, insertRule)
+		copy(buf[rxnfcSpec:], spec)
+	}
+	binary.NativeEndian.PutUint32(buf[rxnfcSpec+specAt:], uint32(at))
+	return buf, nil
 }

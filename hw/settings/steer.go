@@ -55,6 +55,9 @@ func (s Steer) ways(link hw.Interface, now Snapshot) (list []way, cant []string)
 			continue
 		}
 		list = append(list, w)
+		if len(w.orders) == 0 { // it is there: no other one will be needed
+			break
+		}
 	}
 	return list, cant
 }
@@ -80,11 +83,14 @@ func (s Steer) byRule(link hw.Interface, now Snapshot) (w way, cant string) {
 	case now.Unreadable[Rule] != "":
 		return w, "ntuple: rules can't be read: " + now.Unreadable[Rule]
 	}
+	w = way{Steered: Steered{Way: WayRule}, group: Rule, wanted: flow(s.Peer, s.Port, 0)}
+	if w.place(now.Values[Rule]) != "" && active(state) == on { // somebody had the same wish
+		return w, ""
+	}
 	at, cant := freePlace(now)
 	if cant != "" {
 		return w, cant
 	}
-	w = way{Steered: Steered{Way: WayRule}, group: Rule, wanted: flow(s.Peer, s.Port, 0)}
 	order := request{set: true, name: link.Name, index: link.Index}
 	if active(state) != on {
 		order.group, order.values = Feature, Values{ntuple: on}
@@ -93,6 +99,16 @@ func (s Steer) byRule(link hw.Interface, now Snapshot) (w way, cant string) {
 	order.group, order.values = Rule, Values{at: w.wanted}
 	w.orders = append(w.orders, order)
 	return w, ""
+}
+
+// place is where rules have the wanted one, "" if nowhere.
+func (w *way) place(rules Values) string {
+	for _, at := range rules.keys() {
+		if sameFlow(w.wanted, rules[at]) {
+			return at
+		}
+	}
+	return ""
 }
 
 // freePlace is where a rule can go: where the driver likes, or the last location that is free, as rules in front of it go first.
@@ -189,7 +205,7 @@ func (r *Run) steer() error {
 		return err
 	}
 	for _, w := range list {
-		refused := r.try(&w, now)
+		refused := r.try(&w)
 		if refused == nil {
 			r.way = &w
 			return nil
@@ -201,7 +217,7 @@ func (r *Run) steer() error {
 }
 
 // try takes a way and reads back whether it is there.
-func (r *Run) try(w *way, was Snapshot) error {
+func (r *Run) try(w *way) error {
 	if w.group == "" {
 		r.steering = []Setting{r.steerSetting(w)}
 		return nil
@@ -221,15 +237,17 @@ func (r *Run) try(w *way, was Snapshot) error {
 		w.Evidence = fmt.Sprintf("the indirection table reads back with all of %d entries on %s", len(strings.Fields(w.wanted)), r.cfg.Steer.targets())
 		return nil
 	}
-	for _, at := range now.values.keys() {
-		if _, old := was.Values[Rule][at]; !old && sameFlow(w.wanted, now.values[at]) {
-			text := r.cfg.Steer.rule()
-			r.steering = []Setting{r.steerSetting(w), {Name: Name(Rule, at), Requested: text, Before: absent, Active: text}}
-			w.Evidence = fmt.Sprintf("the rule at location %s reads back: %s", at, text)
-			return nil
-		}
+	at := w.place(now.values)
+	if at == "" {
+		return fmt.Errorf("%w: the driver took the rule and hasn't got it", ErrRefused)
 	}
-	return fmt.Errorf("%w: the driver took the rule and hasn't got it", ErrRefused)
+	text, before := r.cfg.Steer.rule(), absent
+	if w.place(r.snapshot.Values[Rule]) == at {
+		before = text
+	}
+	r.steering = []Setting{r.steerSetting(w), {Name: Name(Rule, at), Requested: text, Before: before, Active: text}}
+	w.Evidence = fmt.Sprintf("the rule at location %s reads back: %s", at, text)
+	return nil
 }
 
 // steerSetting is what the report says of a way that was taken.

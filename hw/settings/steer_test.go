@@ -85,6 +85,8 @@ func TestSteerThereAndBack(t *testing.T) {
 				{Name: "steer", Requested: "queue 0", Before: off, Active: "ntuple"}, {Name: "rule.15", Requested: text, Before: absent, Active: text},
 				{Name: ntuple, Before: off, Active: on},
 			}, []Group{Feature, Rule}},
+		{"rule that is there", 1, func(n *nic) { n.state[Rule]["4"] = edited(flow(peer, 9000, 0), specAt, 4) },
+			[]Setting{{Name: "steer", Requested: "queue 0", Before: off, Active: "ntuple"}, {Name: "rule.4", Requested: text, Before: text, Active: text}}, nil},
 		{"table", 2, nil, []Setting{{Name: "steer", Requested: "queues 0 to 1", Before: off, Active: "rss"}, {Name: "rss.table", Requested: "0 1 0 1", Before: "0 1 2 3", Active: "0 1 0 1"}}, []Group{RSS}},
 		{"all", 4, nil, []Setting{{Name: "steer", Requested: "queues 0 to 3", Before: off, Active: "all"}}, nil},
 	} {
@@ -258,6 +260,9 @@ func TestSteerNeedsForce(t *testing.T) {
 	reached := &dangers{carries: func(int) (string, error) { return "it carries the default route", nil }, addresses: harmless().addresses}
 	for queues, want := range map[int]bool{1: true, 2: true, 4: false} {
 		n := newNIC(t)
+		if queues == 1 { // nothing but a rule
+			delete(n.state, RSS)
+		}
 		cfg := n.steer(queues, nil)
 		cfg.dangers = reached
 		r, err := Begin(t.Context(), cfg)
