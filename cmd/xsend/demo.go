@@ -21,7 +21,8 @@ func newDemo(std stdio) *cobra.Command {
 		Long: `Make two network namespaces joined by a veth pair, start a kernel TCP receiver in one, send a file with AF_XDP from the
 other, compare the SHA-256, show that the kernel's own TCP sent nothing, and remove everything. Needs root.`,
 		Example: `  xsend demo
-  xsend demo --file big.iso --mtu 3000 --json`,
+  xsend demo --file big.iso --mtu 3000 --json
+  xsend demo --mtu 9000 --checksum hw --attach generic`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runDemo(cmd, std, cfg, asJSON) },
 	}
@@ -29,10 +30,20 @@ other, compare the SHA-256, show that the kernel's own TCP sent nothing, and rem
 	flags.SortFlags = false
 	flags.StringVar(&cfg.File, "file", "", fmt.Sprintf("`FILE` to send (default: one of %d MiB is made)", demo.DefaultSize>>20))
 	flags.IntVar(&cfg.MTU, "mtu", lab.DefaultMTU, "MTU of the veth pair in bytes")
-	cfg.Checksum = string(session.ChecksumSoftware)
-	choice(cmd, &cfg.Checksum, "checksum", "", "who computes checksums, as with xsend send", "sw", "hw", "kernel", "auto")
+	demoSender(cmd, &cfg)
 	flags.BoolVar(&asJSON, "json", false, "print one JSON object at the end")
 	return cmd
+}
+
+// demoSender has the flags of "xsend send" that mean something between two namespaces.
+func demoSender(cmd *cobra.Command, cfg *demo.Config) {
+	cfg.Checksum, cfg.RXChecksum, cfg.SG, cfg.Mode, cfg.Attach = string(session.ChecksumSoftware), string(session.RXAuto), "auto", "auto", "auto"
+	choice(cmd, &cfg.Checksum, "checksum", "", "who computes checksums, as with xsend send", "sw", "hw", "kernel", "auto")
+	choice(cmd, &cfg.RXChecksum, "rx-checksum", "", "checksums of what is received: verify them, trust them, or auto, trust on links inside this machine only", "auto", "verify", "trust")
+	cmd.Flags().BoolVar(&cfg.Fallback, "allow-fallback", false, "where --checksum would be refused, go on with sw and say so in the result")
+	choice(cmd, &cfg.SG, "sg", "", "packets of several descriptors", "auto", "off", "on")
+	choice(cmd, &cfg.Mode, "mode", "", "how the kernel takes frames; a veth pair copies", "auto", "copy", "zerocopy")
+	choice(cmd, &cfg.Attach, "attach", "", "how the XDP program is attached", "auto", "native", "generic")
 }
 
 func runDemo(cmd *cobra.Command, std stdio, cfg demo.Config, asJSON bool) (err error) {

@@ -30,9 +30,9 @@ func newMatrix(std stdio) *cobra.Command {
 		Long: `Run "xsend send --pattern" from an interface to an "xsend sink --verify" with each checksum, scatter-gather, mode, attach and
 MTU, and beside it the kernel's own TCP (send, sendfile, MSG_ZEROCOPY; cubic) with the same bytes, with TSO and GSO on and
 off where they may be set. Every row has its turn before the next turn begins. Goodput is what the receiver has compared
-with the pattern; what is impossible is a row with the reason. Needs what "xsend send" needs; to set TSO, CAP_NET_ADMIN.
+with the pattern; what is impossible is a row with the reason. Needs what "xsend send" needs.
 
-Everything that is set is put back after each run. --dry-run says how many rows there are, how long it takes and what
+Everything that is set is put back after each run, and when the matrix is killed. --dry-run says how many rows there are, how long it takes and what
 will be changed.
 
 Exit codes: 0 every row was measured or is impossible; 1 a run failed, or bytes were wrong; 2 not started; 130, 143 ended by
@@ -54,6 +54,7 @@ SIGINT, SIGTERM.`,
 	f.cfg.Time = matrix.DefaultTime
 	flags.VarP(timeValue(&f.cfg.Time, time.Second), "time", "t", "how long each run sends, in seconds or as a duration")
 	flags.IntVar(&f.cfg.Turns, "turns", matrix.DefaultTurns, "runs of each row")
+	flags.BoolVar(&f.cfg.Force, "force", false, "set MTUs also of the interface that this machine is reached by")
 	flags.StringVar(&f.cfg.State, "state", "", "keep the runs in this `FILE`, and go on with what it has")
 	flags.BoolVar(&f.dry, "dry-run", false, "say what it costs and what will be changed, and do nothing")
 	flags.BoolVar(&f.asJSON, "json", false, "print one JSON object at the end")
@@ -65,6 +66,7 @@ SIGINT, SIGTERM.`,
 func (f *matrixFlags) run(cmd *cobra.Command, std stdio, args []string) error {
 	f.cfg.Interface, f.cfg.Target, f.cfg.Version = args[0], args[1], version
 	f.cfg.Self = "/proc/self/exe"
+	f.cfg.Guardian = []string{f.cfg.Self, guardCommand}
 	if err := f.check(cmd); err != nil {
 		return notStarted(err)
 	}

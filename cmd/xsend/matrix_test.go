@@ -29,9 +29,13 @@ func (p *proc) matrix() (res matrix.Result) {
 	return res
 }
 
+// noTSO is the reason of rows with TSO on an interface without checksums.
+const noTSO = "set tx-tcp-segmentation=on: refused: the kernel keeps it off"
+
 // TestMatrix: every copy cell is measured and every byte of it compared; zero-copy cells are rows with the reason; and so
 // is TSO, which an interface without checksums can't have.
 func TestMatrix(t *testing.T) {
+	stateDir(t)
 	r := newRig(t, lab.Config{})
 	s, to := r.sink("--verify", "--no-hash")
 	dir := t.TempDir()
@@ -45,7 +49,7 @@ func TestMatrix(t *testing.T) {
 		case row.Mode == "zerocopy":
 			reasoned(t, row, "zero-copy needs a native XDP program")
 		case row.TSO == "on":
-			reasoned(t, row, "kept tso off")
+			reasoned(t, row, noTSO)
 		default:
 			measured(t, row, 2)
 		}
@@ -111,6 +115,7 @@ func measured(t *testing.T, row matrix.Row, n int) {
 
 // TestMatrixOfJumboPackets: without scatter-gather they are refused, with it they arrive whole.
 func TestMatrixOfJumboPackets(t *testing.T) {
+	stateDir(t)
 	r := newRig(t, lab.Config{MTU: 9000})
 	_, to := r.sink("--verify", "--no-hash")
 	res := r.matrix(to, "--mode", "copy", "--turns", "2", "--json").matrix()
@@ -119,7 +124,7 @@ func TestMatrixOfJumboPackets(t *testing.T) {
 		case row.SG == "off":
 			reasoned(t, row, "9000")
 		case row.TSO == "on":
-			reasoned(t, row, "kept tso off")
+			reasoned(t, row, noTSO)
 		default:
 			measured(t, row, 2)
 			if row.MSS < 8900 {
@@ -135,6 +140,7 @@ func TestMatrixOfJumboPackets(t *testing.T) {
 
 // TestMatrixSetsTSO on and off, and puts it back, also where it is interrupted; then it goes on.
 func TestMatrixSetsTSO(t *testing.T) {
+	stateDir(t)
 	r := newRig(t, lab.Config{TxChecksum: true, Segmentation: true})
 	_, to := r.sink("--verify", "--no-hash")
 	state := filepath.Join(t.TempDir(), "state")
@@ -168,8 +174,101 @@ func (r *rig) segmented() {
 	}
 }
 
+// TestMatrixOfAllCells: whatever checksum, layout, attachment and MTU, a row is a figure of right bytes or a refusal with its reason, with the offloads of
+// both ends off, and on. Everything is as before afterwards.
+func TestMatrixOfAllCells(t *testing.T) {
+	for name, cfg := range map[string]lab.Config{"off": {}, "on": {TxChecksum: true, Segmentation: true}} {
+		t.Run(name, func(t *testing.T) {
+			dir := stateDir(t)
+			r := newRig(t, cfg)
+			if err := r.SetEndMTU(lab.Receiver, 9000); err != nil {
+				t.Fatal(err)
+			}
+			before := r.nic()
+			_, to := r.sink("--verify", "--no-hash")
+			res := r.start(lab.Sender, nil, "matrix", "veth-a", to, "--mode", "copy", "--mtu", "1500,9000", "-t", "0.1", "--turns", "1", "--json").matrix()
+			for _, row := range res.Rows {
+				switch {
+				case row.Checksum == "kernel" && row.SG == "on":
+					refused(t, row, "of packets of several descriptors the kernel sums the first only")
+				case row.SG == "off" && row.MTU == 9000:
+					refused(t, row, "a frame of 4096 carries 3818: leave --sg off out")
+				case row.TSO == "on" && !cfg.Segmentation:
+					refused(t, row, noTSO)
+				default:
+					arrived(t, row)
+				}
+			}
+			if n := 3 * 2 * 2 * 2; len(res.Rows) != n+12 || res.Done+res.Impossible != n+12 {
+				t.Errorf("%d rows, %d done, %d impossible", len(res.Rows), res.Done, res.Impossible)
+			}
+			if after := r.nic(); after != before {
+				t.Errorf("afterwards %+v, want %+v", after, before)
+			}
+			r.clean()
+			empty(t, dir)
+		})
+	}
+}
+
+// refused fails the test unless a row of one turn is impossible for that reason.
+func refused(t *testing.T, row matrix.Row, why string) {
+	t.Helper()
+	if row.Outcome != matrix.Impossible || !strings.Contains(row.Reason, why) || row.N != 0 || row.Refused != 1 {
+		t.Errorf("%v: %+v, want the reason %q", row.Cell, row, why)
+	}
+}
+
+// arrived fails the test unless a row has figures, and right bytes in packets of its MTU.
+func arrived(t *testing.T, row matrix.Row) {
+	t.Helper()
+	if row.Outcome != matrix.Done || row.N != 1 || row.Bytes == 0 || row.WrongBytes != 0 || row.BitsPerSecond.Median <= 0 || row.MSS < row.MTU-60 || row.MSS >= row.MTU {
+		t.Errorf("%v: %+v", row.Cell, row)
+	}
+	if len(row.Knobs) < 3 {
+		t.Errorf("%v: %+v", row.Cell, row.Knobs)
+	}
+}
+
+// TestMatrixThatIsKilled at a row of the kernel's TCP: the guardian puts TSO, GSO and MTU back.
+func TestMatrixThatIsKilled(t *testing.T) {
+	dir := stateDir(t)
+	r := newRig(t, lab.Config{TxChecksum: true, Segmentation: true})
+	before := r.nic()
+	_, to := r.sink("--verify", "--no-hash")
+	p := r.start(lab.Sender, nil, "matrix", "veth-a", to, "--checksum", "sw", "--mode", "copy", "--attach", "generic", "--sg", "off", "--mtu", "1400", "-t", "1", "--turns", "1")
+	p.says("4/7") // the next one is the first without TSO
+	r.becomes("without TSO, at an MTU of 1400", func(s nicState) bool {
+		return s.mtu == 1400 && !s.has("tx-tcp-segmentation") && !s.has("tx-generic-segmentation")
+	})
+	p.signal(syscall.SIGKILL)
+	p.want(-1, "was killed; veth-a restored: exact (")
+	if after := r.nic(); after != before {
+		t.Errorf("afterwards %+v, want %+v", after, before)
+	}
+	r.clean()
+	empty(t, dir)
+}
+
+// TestMatrixNeedsForce where the machine is reached by the interface and its MTU is to be set; it goes to rows of both senders.
+func TestMatrixNeedsForce(t *testing.T) {
+	stateDir(t)
+	r := newRig(t, lab.Config{TxChecksum: true, Segmentation: true})
+	_, to := r.sink("--verify", "--no-hash")
+	t.Setenv("SSH_CONNECTION", "10.77.0.2 50000 10.77.0.1 22")
+	args := []string{"matrix", "veth-a", to, "--checksum", "sw", "--mode", "copy", "--attach", "generic", "--sg", "off", "--mtu", "1400", "-t", "0.1", "--turns", "1", "--json"}
+	for _, row := range r.start(lab.Sender, nil, args...).matrix().Rows {
+		refused(t, row, "set mtu 1400: could cut this machine off: the SSH connection")
+	}
+	for _, row := range r.start(lab.Sender, nil, append(args, "--force")...).matrix().Rows {
+		arrived(t, row)
+	}
+	r.clean()
+}
+
 // TestMatrixFinds what went wrong: a receiver that takes data and gives no verdicts, and one that ends in the middle.
 func TestMatrixFinds(t *testing.T) {
+	stateDir(t)
 	r := newRig(t, lab.Config{})
 	_, plain := r.sink()
 	r.matrix(plain).want(2, plain, "answers no questions", "xsend sink --verify")
@@ -178,7 +277,7 @@ func TestMatrixFinds(t *testing.T) {
 	p.says("1/8")
 	s.signal(syscall.SIGTERM)
 	p.want(1, "failed", "8/8")
-	if out := p.out.String(); !strings.Contains(out, "failed") || !strings.Contains(out, "COARSE") || !strings.Contains(out, "kept tso off") {
+	if out := p.out.String(); !strings.Contains(out, "failed") || !strings.Contains(out, "COARSE") || !strings.Contains(out, noTSO) {
 		t.Errorf("printed %q", out)
 	}
 	r.clean()
@@ -188,7 +287,7 @@ func TestMatrixPrice(t *testing.T) {
 	r := newRig(t, lab.Config{})
 	p := r.matrix("10.77.0.2:9", "--dry-run", "--mtu", "1500,9000", "--turns", "5", "--time", "10")
 	p.want(0)
-	for _, want := range []string{"28 rows (16 of xsend, 12 of the kernel's TCP), 5 turns of 10 s each: 140 runs, about 25.7 minutes", "MTU is set to 9000 for 40 runs, and put back to 1500", "TSO and GSO"} {
+	for _, want := range []string{"28 rows (16 of xsend, 12 of the kernel's TCP), 5 turns of 10 s each: 140 runs, about 25.7 minutes", "MTU is set to 9000 for 70 runs, and put back to 1500", "TSO and GSO"} {
 		if !strings.Contains(p.out.String(), want) {
 			t.Errorf("no %q in %q", want, p.out.String())
 		}

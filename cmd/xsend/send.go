@@ -114,6 +114,7 @@ func (f *sendFlags) dataplaneFlags(cmd *cobra.Command) {
 	choice(cmd, &f.cfg.RXChecksum, "rx-checksum", "", "checksums of what is received: verify them, trust them, or auto, trust on links inside this machine only", "auto", "verify", "trust")
 	flags.BoolVar(&f.cfg.Fallback, "allow-fallback", false, "where --checksum would be refused, go on with sw and say so in the result")
 	flags.IntVar(&f.cfg.Queues, "queues", 0, "RX queues that get a socket, from 0 (default: all of them)")
+	flags.BoolVar(&f.cfg.Steer, "steer", false, "have the NIC bring replies to the queues of --queues: by an ntuple rule for one queue, else by its indirection table; without --queues all get a socket, and nothing is changed")
 	flags.IntVar(&f.cfg.Frames, "frames", 0, "frames in UMEM (default: 16384 to send from, and 1280 per queue)")
 	flags.IntVar(&f.cfg.Chunk, "chunk", 0, "bytes in a frame, 2048 or 4096 (default: 2048 in copy mode, 4096 where the MTU or a zero-copy driver may need it)")
 	choice(cmd, &f.wakeup, "wakeup", "", "ring the doorbell only where the kernel asks for it (XDP_USE_NEED_WAKEUP), or always", "on", "off")

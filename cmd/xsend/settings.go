@@ -29,7 +29,7 @@ func (f *sendFlags) settingsFlags(flags *pflag.FlagSet) {
 	add(settings.Coalesce, "set-coalesce", "KEY=V,...", "set when the NIC interrupts, by ethtool's names: rx-usecs, rx-frames, adaptive-rx, ...")
 	add(settings.Pause, "set-pause", "rx=on|off,tx=on|off,autoneg=on|off", "set what the NIC does with pause frames")
 	add(settings.MTU, "mtu", "BYTES", "set the NIC's MTU for the time of the run")
-	flags.BoolVar(&f.cfg.Settings.Force, "force", false, "change also channels, rings, pause and MTU of the interface that this machine is reached by")
+	flags.BoolVar(&f.cfg.Settings.Force, "force", false, "change also channels, rings, pause, MTU and steering of the interface that this machine is reached by")
 }
 
 // changeValue is a flag that adds to a change of settings. What it was given is kept for the report.
@@ -58,7 +58,7 @@ func settingsLines(b *strings.Builder, r *transfer.Report) {
 	}
 	var asked, taken []string
 	for _, s := range r.Settings {
-		text := fmt.Sprintf("%s %s (was %s)", s.Name, s.Active, s.Before)
+		text := fmt.Sprintf("%s %s (was %s)", s.Name, inLine(s.Active), inLine(s.Before))
 		switch {
 		case s.Requested == "":
 			taken = append(taken, text)
@@ -73,6 +73,15 @@ func settingsLines(b *strings.Builder, r *transfer.Report) {
 		fmt.Fprintf(b, "; with it %s", strings.Join(taken, ", "))
 	}
 	fmt.Fprintf(b, "\nrestored    %v\n", r.Restored)
+}
+
+// inLine cuts what would fill a screen: tables of a hundred queues, rules that no one can read. JSON has all of it.
+func inLine(value string) string {
+	const most = 80
+	if len(value) <= most {
+		return value
+	}
+	return fmt.Sprintf("%s… (%d characters)", value[:most], len(value))
 }
 
 func newRestore(std stdio) *cobra.Command {

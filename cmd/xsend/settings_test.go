@@ -263,3 +263,28 @@ func TestMTUOfARun(t *testing.T) {
 	r.clean()
 	empty(t, dir)
 }
+
+// Steering that a veth can't do is refused before a byte moves; where all queues are bound there is nothing to steer, and the result says so.
+func TestSteerOnACommandLine(t *testing.T) {
+	dir := stateDir(t)
+	r := newRig(t, lab.Config{Queues: 4})
+	path, sum := file(t, 4_000_000)
+	_, nobody := r.sink()
+	r.start(lab.Sender, nil, "send", "--steer", "--queues", "2", nobody, path).want(2, "veth-a: steer answers of 10.77.0.2 to queues 0 to 1: refused", "ntuple: ", "rss: ", "leave --queues out")
+	for _, row := range []struct {
+		args   []string
+		why    string
+		listed any
+	}{{[]string{"--steer"}, "--queues is not given: all 4 RX queues of veth-a are bound", nil}, {[]string{"--steer", "--queues", "4"}, "veth-a has 4 RX queues, and all are bound", "steer"}} {
+		s, to := r.sink("--once")
+		p := r.start(lab.Sender, nil, append(append([]string{"send", "--json"}, row.args...), to, path)...)
+		p.want(0)
+		received(t, s, 1, 4_000_000, sum)
+		rep := p.report()
+		if rep.at("offload.5.name") != "steer" || rep.at("offload.5.active") != "all" || rep.at("offload.5.evidence") != row.why || rep.at("settings.0.name") != row.listed {
+			t.Errorf("%v: %v, %v", row.args, rep.at("offload.5"), rep.at("settings"))
+		}
+	}
+	r.clean()
+	empty(t, dir)
+}

@@ -35,6 +35,37 @@ func TestDemo(t *testing.T) {
 	leftNothing(t, p, text)
 }
 
+// TestDemoSettings: what is asked of the demonstration is asked of the sender, obeyed or refused, and in its report.
+func TestDemoSettings(t *testing.T) {
+	r := newRig(t, lab.Config{})
+	path, sum := file(t, 1_000_000)
+	run := func(args ...string) *proc {
+		return r.start(lab.Sender, nil, append([]string{"demo", "--json", "--file", path}, args...)...)
+	}
+	p := run("--mtu", "9000", "--checksum", "hw", "--rx-checksum", "verify", "--sg", "on", "--mode", "copy", "--attach", "generic")
+	p.want(0)
+	rep := p.report()
+	for at, want := range map[string]any{
+		"sha256_received": sum, "send.mode": "copy", "send.attach": "generic", "send.checksum": "hw", "send.sg": "on", "mtu": 9000.0,
+		"send.offload.1.requested": "generic", "send.offload.3.requested": "verify",
+	} {
+		if got := rep.at(at); got != want {
+			t.Errorf("%s is %v, want %v", at, got, want)
+		}
+	}
+	kernel := []string{"--checksum", "kernel", "--sg", "on"}
+	run(kernel...).want(2, "the kernel sums the first only", "removed what was made")
+	fallen := run(append(kernel, "--allow-fallback")...)
+	fallen.want(0)
+	if rep := fallen.report(); rep.at("send.checksum") != "sw" || rep.at("sha256_received") != sum {
+		t.Errorf("%v", rep.at("send.offload"))
+	}
+	zero := run("--mode", "zerocopy")
+	zero.want(2, "zero-copy", "removed what was made")
+	run("--sg", "maybe").want(2, "auto, off, on")
+	leftNothing(t, p, fallen, zero)
+}
+
 // leftNothing fails the test if a demo's namespaces are still there.
 func leftNothing(t *testing.T, demos ...*proc) {
 	t.Helper()

@@ -43,9 +43,14 @@ type Config struct {
 	Mode    afxdp.Mode   // copy or zero-copy
 	SG      ScatterGather
 	Queues  int // RX queues bound, from 0; 0 = all of them
-	Frames  int // frames of UMEM over all queues; 0 = DefaultFrames, and 1280 per queue to receive and answer with
-	Chunk   int // bytes in a frame; 0 = 2048 in copy mode, 4096 where the MTU or a zero-copy driver may need it
-	Ring    int // entries of each ring, a power of two from 64 to 65536; 0 = 2048
+	// Steer has the NIC bring what Destination sends to the queues that are bound, where these are not all: by an ntuple rule, for
+	// the port of Destination where that is known (Port, 0 = any), or by its indirection table. Where it can do neither, Open
+	// fails (settings.ErrRefused). Knobs says which it is. Settings.Force goes for it too.
+	Steer  bool
+	Port   uint16
+	Frames int // frames of UMEM over all queues; 0 = DefaultFrames, and 1280 per queue to receive and answer with
+	Chunk  int // bytes in a frame; 0 = 2048 in copy mode, 4096 where the MTU or a zero-copy driver may need it
+	Ring   int // entries of each ring, a power of two from 64 to 65536; 0 = 2048
 
 	// NoWakeup leaves XDP_USE_NEED_WAKEUP out. Budget is how many descriptors a doorbell takes in copy mode, from 32 to Ring;
 	// 0 = as many as it may. BusyPoll is how long system calls poll the driver themselves; 0 = not at all. What was asked for and

@@ -43,7 +43,7 @@ func (s *Session) chooseGeometry() error {
 	if c.Queues > s.link.RxQueues {
 		return fmt.Errorf("%w: %d queues: %s has %d", ErrConfig, c.Queues, s.link.Name, s.link.RxQueues)
 	}
-	if c.Queues < s.link.RxQueues {
+	if c.Queues < s.link.RxQueues && !c.Steer {
 		c.Warn(fmt.Sprintf("%s has %d RX queues and %d get a socket: replies that arrive on the others are dropped", s.link.Name, s.link.RxQueues, c.Queues))
 	}
 	if c.Frames == 0 {

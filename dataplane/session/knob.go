@@ -2,6 +2,7 @@ package session
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/xsend/xsend/dataplane/afxdp"
@@ -11,7 +12,7 @@ import (
 
 // Knob is one setting: as it was asked for, as it was taken, and what it is in fact.
 type Knob struct {
-	Name      string // mode, attach, checksum, rx-checksum, sg, wakeup, budget, busy-poll, hugepages
+	Name      string // mode, attach, checksum, rx-checksum, sg, wakeup, budget, busy-poll, hugepages, steer
 	Requested string
 	Accepted  string // what was tried
 	Active    string // what is in force
@@ -31,7 +32,8 @@ const (
 // Knobs are the settings that a device, a driver or the kernel may take otherwise than asked. What
 // the first connections found out is in it once they stand.
 func (s *Session) Knobs() []Knob {
-	return append([]Knob{s.modeKnob(), s.attachKnob(), s.checksumKnob(), s.rxChecksumKnob(), s.scatterKnob()}, s.tunedKnobs()...)
+	fixed := []Knob{s.modeKnob(), s.attachKnob(), s.checksumKnob(), s.rxChecksumKnob(), s.scatterKnob()}
+	return slices.Concat(fixed, s.tunedKnobs(), s.steerKnob())
 }
 
 func (s *Session) modeKnob() Knob {

@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/xsend/xsend/hw"
 	"github.com/xsend/xsend/hw/settings"
@@ -10,10 +11,13 @@ import (
 // applySettings sets the NIC before anything is chosen by its MTU and queues, and looks at it again. It goes before the program is
 // attached, which keeps drivers from changing some of it, and which changes features of a veth's other end.
 func (s *Session) applySettings(ctx context.Context) (err error) {
-	if len(s.cfg.Settings.Change) == 0 {
+	cfg := s.cfg.Settings
+	if s.cfg.Steer && s.cfg.Queues > 0 {
+		cfg.Steer = &settings.Steer{Peer: s.cfg.Destination, Port: s.cfg.Port, Queues: s.cfg.Queues}
+	}
+	if len(cfg.Change) == 0 && cfg.Steer == nil {
 		return nil
 	}
-	cfg := s.cfg.Settings
 	cfg.Interface, cfg.Warn = s.link.Name, s.cfg.Warn
 	if s.set, err = settings.Begin(ctx, cfg); err != nil {
 		return err
@@ -37,6 +41,18 @@ func (s *Session) restoreSettings() error {
 		_, err := s.set.Restore()
 		return err
 	})
+}
+
+// steerKnob is the way that answers take to the queues that are bound.
+func (s *Session) steerKnob() (k []Knob) {
+	if !s.cfg.Steer {
+		return nil
+	}
+	to := settings.Steered{Way: settings.WayAll, Evidence: fmt.Sprintf("--queues is not given: all %d RX queues of %s are bound", s.link.RxQueues, s.link.Name)}
+	if s.set != nil && s.set.Steering().Way != "" {
+		to = s.set.Steering()
+	}
+	return []Knob{{Name: "steer", Requested: "on", Accepted: string(to.Way), Active: string(to.Way), Proved: true, Evidence: to.Evidence}}
 }
 
 // settle is what the report says of them.

@@ -134,3 +134,38 @@ func TestSettingsThatCannotBeRestored(t *testing.T) {
 	}
 	nothingIn(t, cfg.StateDir)
 }
+
+// A veth has neither rules nor a table: to steer to some of its queues is refused with both reasons and the remedy, and all of them are bound.
+func TestSteer(t *testing.T) {
+	r := newRig(t, lab.Config{Queues: 4})
+	dir := t.TempDir()
+	for _, n := range []int{1, 2} {
+		s, err := r.tryOpen(session.Config{Queues: n, Steer: true, Settings: settings.Config{StateDir: dir}})
+		if err == nil {
+			closed(t, s)
+			t.Fatalf("opened with %d queues", n)
+		}
+		for _, text := range []string{"veth-a: steer answers of 10.77.0.2 to queue", "ntuple: ", "rss: the indirection table can't be read: operation not supported", "leave --queues out: all queues are bound"} {
+			if !errors.Is(err, settings.ErrRefused) || !strings.Contains(err.Error(), text) {
+				t.Errorf("%d queues: no %q in %v", n, text, err)
+			}
+		}
+		nothingIn(t, dir)
+	}
+	for n, why := range map[int]string{0: "--queues is not given: all 4 RX queues of veth-a are bound", 4: "veth-a has 4 RX queues, and all are bound"} {
+		rc := r.receive(nil)
+		s := r.open(session.Config{Queues: n, Steer: true, Settings: settings.Config{StateDir: dir}})
+		if err := write(within(t), dial(t, s, rc.addr), payload(1, 1<<20)); err != nil {
+			t.Error(err)
+		}
+		if res := <-rc.results; res.SHA256 != sumOf(payload(1, 1<<20)) {
+			t.Errorf("%+v", res)
+		}
+		knobs := s.Knobs()
+		if k := knobs[len(knobs)-1]; k.Name != "steer" || k.Requested != "on" || k.Active != "all" || k.Evidence != why || !k.Proved {
+			t.Errorf("%d queues: %+v", n, k)
+		}
+		closed(t, s)
+		nothingIn(t, dir)
+	}
+}

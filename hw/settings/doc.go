@@ -17,6 +17,10 @@
 // asked to change: indirection, rules, NAPI. It is repeated while something differs that can be set, since a feature may be had again
 // only after the one that it depends on.
 //
+// Steering comes last, since channels decide which queues and which table there are: a rule for the peer where one queue is to
+// get its segments and the NIC keeps rules, else the indirection table, else an error. A way that the driver refuses, or takes and doesn't show
+// when it is read back, is taken back before the next one is tried.
+//
 // # What it believes
 //
 // What is read back. ETHTOOL_SFEATURES says by a positive number that it refused; rings, channels and
@@ -37,6 +41,7 @@
 // # Limits
 //
 // What others change during the run is put back as well. Wake-on-LAN, speed, private flags and FEC are neither changed nor
-// looked at. Interfaces are locked by index, within one state directory. An MTU below 1280 makes the kernel forget IPv6
+// looked at. An indirection table that is as the kernel makes it by default is put back by asking for the default; that somebody
+// may have chosen the same one by hand, the kernel doesn't tell. Interfaces are locked by index, within one state directory. An MTU below 1280 makes the kernel forget IPv6
 // addresses, which nobody puts back: it needs force where there are any.
 package settings

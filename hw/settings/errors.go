@@ -67,5 +67,5 @@ func setError(r request, err error, most Values) error {
 	if errors.Is(err, unix.EINVAL) && len(most) > 0 {
 		hint = fmt.Sprintf(" (at most %s)", most)
 	}
-	return fmt.Errorf("%s: set %s %s: %w: %w%s", r.name, r.group, r.values, ErrRefused, explain(err), hint)
+	return fmt.Errorf("%s: set %s: %w: %w%s", r.name, r.what(), ErrRefused, explain(err), hint)
 }

@@ -37,7 +37,7 @@ func newNIC(t *testing.T) *nic {
 		RSS:      {"table": "0 1 2 3", "key": "a1b2", "hash": "1"},
 		Rule:     {"3": "aa", "9": "bb"},
 		NAPI:     {"gro_flush_timeout": "0", "napi_defer_hard_irqs": "0", "threaded": "0"},
-	}, most: map[Group]Values{Channels: {"rx": "0", "tx": "0", "combined": "8"}, Ring: {"rx": "4096", "tx": "4096", "rx-mini": "0", "rx-jumbo": "0"}}}
+	}, most: map[Group]Values{Channels: {"rx": "0", "tx": "0", "combined": "8"}, Ring: {"rx": "4096", "tx": "4096", "rx-mini": "0", "rx-jumbo": "0"}, Rule: {"": "16"}}}
 	for _, f := range coalesceFields {
 		n.state[Coalesce][f.name] = "3"
 		if isSwitch(f.name) {
@@ -81,6 +81,8 @@ func (n *nic) take(g Group, k, v string) {
 	switch {
 	case g == Rule && v == absent:
 		delete(n.state[g], k)
+	case g == Rule && k == ofDriver:
+		n.state[g]["100"] = v
 	case g == Feature && !there, g != Rule && !there:
 		n.t.Errorf("set %s, which isn't there", Name(g, k))
 	case g == Feature && isFixed(old):

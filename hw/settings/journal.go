@@ -31,6 +31,7 @@ type Journal struct {
 	Time     time.Time `json:"time"`
 	PID      int       `json:"pid"` // of the run
 	Change   Change    `json:"change"`
+	Steer    *Steer    `json:"steer,omitempty"`
 	Snapshot Snapshot  `json:"snapshot"`
 	// Failed is what could not be put back the last time that it was tried.
 	Failed []Difference `json:"failed,omitempty"`

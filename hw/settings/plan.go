@@ -8,8 +8,8 @@ import (
 	"github.com/xsend/xsend/hw"
 )
 
-// cutting are the groups whose change takes the link down for a moment, or may take it or the address away.
-var cutting = []Group{Channels, Ring, Pause, MTU}
+// cutting are the groups whose change takes the link down for a moment, may take it or the address away, or sends what arrives to other queues.
+var cutting = []Group{Channels, Ring, Pause, MTU, RSS, Rule}
 
 // plan turns a change into orders, in the order in which they depend on each other. What can't be is refused before anything is changed; what is as
 // asked for already needs no order.
@@ -115,10 +115,10 @@ func (d dangers) check(link hw.Interface, orders []request) error {
 		}
 		why, err := d.carries(link.Index)
 		if err != nil {
-			return fmt.Errorf("%s: set %s %s: %w: whether the machine is reached by it can't be told: %w; --force does it nevertheless", link.Name, o.group, o.values, ErrForce, err)
+			return fmt.Errorf("%s: set %s: %w: whether the machine is reached by it can't be told: %w; --force does it nevertheless", link.Name, o.what(), ErrForce, err)
 		}
 		if why != "" {
-			return fmt.Errorf("%s: set %s %s: %w: %s: choose another interface, or do it nevertheless with --force", link.Name, o.group, o.values, ErrForce, why)
+			return fmt.Errorf("%s: set %s: %w: %s: choose another interface, or do it nevertheless with --force", link.Name, o.what(), ErrForce, why)
 		}
 		if err := d.checkMTU(link, o); err != nil {
 			return err

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -20,6 +21,7 @@ const (
 	rxfhMost    = 1 << 16 // bytes of table and key; the largest tables known are 16 KiB
 
 	getRxfh, setRxfh = 0x46, 0x47
+	noTable          = 1<<32 - 1 // entries of a table that stays (ETH_RXFH_INDIR_NO_CHANGE); 0 is the default table
 )
 
 // rss reads and sets what receive-side scaling does: "table" as queue numbers, "key" in hexadecimal, "hash" as the number of the
@@ -35,8 +37,63 @@ func rss(fd int, r request) (reply, error) {
 	if err := patchRxfh(buf, entries, r.values); err != nil {
 		return reply{}, err
 	}
+	buf = onlyAsked(buf, entries, r.values)
+	if table := r.values["table"]; table != "" && table == defaultTable(entries, rxRings(fd, r.name)) {
+		buf = resetTable(buf, entries)
+	}
 	binary.NativeEndian.PutUint32(buf, setRxfh)
 	return reply{}, ethtoolIoctl(fd, r.name, buf)
+}
+
+// onlyAsked leaves out what is not to change: there are drivers that tell of a key and take none, not even the same.
+func onlyAsked(buf []byte, entries int, v Values) []byte {
+	head, table, key := buf[:rxfhHead], buf[rxfhHead:rxfhHead+4*entries], buf[rxfhHead+4*entries:]
+	out := slices.Clone(head)
+	if _, asked := v["table"]; asked {
+		out = append(out, table...)
+	} else {
+		binary.NativeEndian.PutUint32(out[rxfhEntries:], noTable)
+	}
+	if _, asked := v["key"]; asked {
+		out = append(out, key...)
+	} else {
+		binary.NativeEndian.PutUint32(out[rxfhKey:], 0)
+	}
+	if _, asked := v["hash"]; !asked {
+		out[rxfhHash] = 0
+	}
+	return out
+}
+
+// resetTable leaves the table to the kernel. Once it was given, even as it is by default, the kernel takes it for somebody's wish and lets no one
+// have fewer channels.
+func resetTable(buf []byte, entries int) []byte {
+	binary.NativeEndian.PutUint32(buf[rxfhEntries:], 0)
+	return slices.Delete(buf, rxfhHead, rxfhHead+4*entries)
+}
+
+// defaultTable is what the kernel makes for so many queues (ethtool_rxfh_indir_default).
+func defaultTable(entries, rings int) string {
+	if rings < 1 {
+		return ""
+	}
+	var b strings.Builder
+	for i := range entries {
+		if i > 0 {
+			b.WriteByte(' ')
+		}
+		b.WriteString(strconv.Itoa(i % rings))
+	}
+	return b.String()
+}
+
+// rxRings is how many queues the kernel makes a table for; 0 where it doesn't say.
+func rxRings(fd int, name string) int {
+	buf := rxnfc(unix.ETHTOOL_GRXRINGS, 0)
+	if ethtoolIoctl(fd, name, buf) != nil {
+		return 0
+	}
+	return int(binary.NativeEndian.Uint64(buf[rxnfcData:]))
 }
 
 func readRxfh(fd int, name string) (buf []byte, entries int, err error) {

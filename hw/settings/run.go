@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,7 +16,8 @@ import (
 // Config is what a run changes. Zero means the default given.
 type Config struct {
 	Interface string // its name; must be set
-	Change    Change // must not be empty
+	Change    Change // may be empty with Steer
+	Steer     *Steer // nil: answers arrive where they like
 	Force     bool   // do also what could cut the machine off
 	// StateDir is where the journal and the lock are; "" = $XSEND_STATE_DIR, or DefaultStateDir.
 	StateDir string
@@ -52,6 +54,8 @@ type Run struct {
 	journal  *Journal // nil where nothing had to be changed
 	guardian *guardian
 	settings []Setting
+	way      *way      // that answers are steered; nil = they aren't
+	steering []Setting // that are there for it
 
 	over     bool
 	restored Restored
@@ -121,15 +125,39 @@ func (r *Run) begin(id Identity) (err error) {
 	if err != nil {
 		return err
 	}
-	if !r.cfg.Force {
-		if err := r.cfg.dangers.check(r.link, orders); err != nil {
+	ways, err := r.steerable()
+	if err != nil {
+		return err
+	}
+	every := slices.Concat(orders, ordersOf(ways))
+	if err := r.allowed(every); err != nil {
+		return err
+	}
+	if len(every) > 0 {
+		if err := r.guard(id); err != nil {
 			return err
 		}
 	}
-	if len(orders) == 0 {
-		return r.readBack()
+	if err := r.apply(orders); err != nil {
+		return err
 	}
-	journal := &Journal{Identity: id, Time: time.Now().UTC(), PID: os.Getpid(), Change: r.cfg.Change, Snapshot: r.snapshot}
+	if err := r.steer(); err != nil {
+		return err
+	}
+	return r.readBack()
+}
+
+// allowed refuses orders that could cut the machine off.
+func (r *Run) allowed(orders []request) error {
+	if r.cfg.Force {
+		return nil
+	}
+	return r.cfg.dangers.check(r.link, orders)
+}
+
+// guard writes the journal and starts the guardian: from here on what is changed will be put back.
+func (r *Run) guard(id Identity) (err error) {
+	journal := &Journal{Identity: id, Time: time.Now().UTC(), PID: os.Getpid(), Change: r.cfg.Change, Steer: r.cfg.Steer, Snapshot: r.snapshot}
 	if err := journal.write(r.cfg.StateDir, r.cfg.step); err != nil {
 		return err
 	}
@@ -139,10 +167,7 @@ func (r *Run) begin(id Identity) (err error) {
 		return err
 	}
 	r.cfg.step("guarded")
-	if err := r.apply(orders); err != nil {
-		return err
-	}
-	return r.readBack()
+	return nil
 }
 
 // leftOver looks for journals of this interface: where a dead run's changes are still there, they would be taken for the original.
@@ -235,6 +260,10 @@ func (r *Run) readBack() error {
 			asked[s.Name] = true
 			r.settings = append(r.settings, s)
 		}
+	}
+	for _, of := range r.steering {
+		asked[of.Name] = true
+		r.settings = append(r.settings, of)
 	}
 	for _, d := range r.snapshot.Diff(now) {
 		if !asked[d.Name] {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -15,6 +16,14 @@ type request struct {
 	name   string // the interface's
 	index  int
 	values Values // to set; the others stay as they are
+}
+
+// what names what is to be set, without what no person can read.
+func (r request) what() string {
+	if r.group == RSS || r.group == Rule {
+		return fmt.Sprintf("%s %s", r.group, strings.Join(r.values.keys(), ","))
+	}
+	return fmt.Sprintf("%s %s", r.group, r.values)
 }
 
 // reply is what the kernel said to a question.

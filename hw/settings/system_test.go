@@ -275,6 +275,49 @@ func TestRSSLayout(t *testing.T) {
 	}
 }
 
+// A table as the kernel would make it is left to the kernel; the key stays behind the head.
+func TestDefaultTable(t *testing.T) {
+	if got := defaultTable(5, 2); got != "0 1 0 1 0" || defaultTable(5, 0) != "" {
+		t.Errorf("%q", got)
+	}
+	const entries = 2
+	buf := make([]byte, rxfhHead+4*entries, 64)
+	binary.NativeEndian.PutUint32(buf[rxfhEntries:], entries)
+	buf = resetTable(append(buf, 0xde, 0xad), entries)
+	if len(buf) != rxfhHead+2 || buf[rxfhHead] != 0xde || binary.NativeEndian.Uint32(buf[rxfhEntries:]) != 0 {
+		t.Errorf("%x", buf)
+	}
+}
+
+// What isn't to change isn't in the order.
+func TestRSSOrder(t *testing.T) {
+	const entries, key = 2, 3
+	buf := make([]byte, rxfhHead+4*entries+key)
+	binary.NativeEndian.PutUint32(buf[rxfhEntries:], entries)
+	binary.NativeEndian.PutUint32(buf[rxfhKey:], key)
+	buf[rxfhHash] = 1
+	copy(buf[rxfhHead+4*entries:], []byte{0xde, 0xad, 0x01})
+	for _, row := range []struct {
+		v                 Values
+		entries, key, len int
+		hash              byte
+	}{
+		{Values{"table": "0 1"}, entries, 0, rxfhHead + 4*entries, 0},
+		{Values{"key": "dead01"}, noTable, key, rxfhHead + key, 0},
+		{Values{"hash": "1"}, noTable, 0, rxfhHead, 1},
+		{Values{"table": "0 1", "key": "dead01", "hash": "1"}, entries, key, len(buf), 1},
+	} {
+		got := onlyAsked(buf, entries, row.v)
+		word := func(at int) int { return int(binary.NativeEndian.Uint32(got[at:])) }
+		if word(rxfhEntries) != row.entries || word(rxfhKey) != row.key || len(got) != row.len || got[rxfhHash] != row.hash {
+			t.Errorf("%v: %x", row.v, got)
+		}
+		if row.key != 0 && string(got[len(got)-key:]) != "\xde\xad\x01" {
+			t.Errorf("%v: the key isn't at the end of %x", row.v, got)
+		}
+	}
+}
+
 // An interface that is deleted in mid-run takes its settings along: that is no error, and nothing is left.
 func TestInterfaceDeletedInMidRun(t *testing.T) {
 	r := newRig(t)

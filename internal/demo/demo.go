@@ -35,7 +35,9 @@ type Config struct {
 	File string // what to send; "" is a file of DefaultSize made for it
 	MTU  int    // of the lab, bytes; 0 is the lab's default
 
-	Checksum string // who computes checksums: sw, hw, kernel, auto; "" is the sender's default
+	// What is asked of the sender, as the flags of "xsend send" of these names have it; "" is its default.
+	Checksum, RXChecksum, SG, Mode, Attach string
+	Fallback                               bool // take the engine's checksums where Checksum would be refused
 
 	// Say is told what is being done, a sentence at a time.
 	Say func(string)

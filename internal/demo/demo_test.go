@@ -43,6 +43,20 @@ func FuzzTCPCounter(f *testing.F) {
 	})
 }
 
+// What is asked of the demonstration is asked of the sender; the rest is left to it.
+func TestArguments(t *testing.T) {
+	for want, cfg := range map[string]Config{
+		"send --hash": {},
+		"send --hash --checksum hw --rx-checksum verify --sg on --mode copy --attach generic --allow-fallback": {
+			Checksum: "hw", RXChecksum: "verify", SG: "on", Mode: "copy", Attach: "generic", Fallback: true,
+		},
+	} {
+		if got := strings.Join(cfg.arguments(), " "); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
 func TestProof(t *testing.T) {
 	good := Result{Bytes: 5, ReceivedBytes: 5, SHA256: "aa", Received: "aa", Packets: 7}
 	if err := good.prove(); err != nil {

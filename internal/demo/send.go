@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"os/exec"
 
 	"github.com/xsend/xsend/internal/child"
 	"github.com/xsend/xsend/internal/lab"
@@ -12,10 +14,7 @@ import (
 
 // send runs the sender to its end. Its report is returned where it isn't shown.
 func send(ctx context.Context, cfg Config, l *lab.Lab, target, path string) (report json.RawMessage, err error) {
-	args := []string{"send", "--hash"}
-	if cfg.Checksum != "" {
-		args = append(args, "--checksum", cfg.Checksum)
-	}
+	args := cfg.arguments()
 	var out bytes.Buffer
 	to := cfg.Out
 	if to == nil {
@@ -30,8 +29,31 @@ func send(ctx context.Context, cfg Config, l *lab.Lab, target, path string) (rep
 	if json.Valid(out.Bytes()) {
 		report = out.Bytes()
 	}
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && exit.ExitCode() == refusedCode {
+		return report, fmt.Errorf("%w: the sender: %w", ErrNotStarted, err)
+	}
 	if err != nil {
 		return report, fmt.Errorf("the sender: %w", err)
 	}
 	return report, nil
+}
+
+// refusedCode is the sender's exit code where it sent nothing.
+const refusedCode = 2
+
+// arguments are the sender's, without target and file.
+func (c *Config) arguments() []string {
+	args := []string{"send", "--hash"}
+	for _, f := range []struct{ name, value string }{
+		{"--checksum", c.Checksum}, {"--rx-checksum", c.RXChecksum}, {"--sg", c.SG}, {"--mode", c.Mode}, {"--attach", c.Attach},
+	} {
+		if f.value != "" {
+			args = append(args, f.name, f.value)
+		}
+	}
+	if c.Fallback {
+		args = append(args, "--allow-fallback")
+	}
+	return args
 }

@@ -80,6 +80,9 @@ func (c *Config) arguments(cell Cell, to netip.AddrPort, mtu int) []string {
 	if cell.MTU != mtu {
 		args = append(args, "--mtu", strconv.Itoa(cell.MTU))
 	}
+	if c.Force {
+		args = append(args, "--force")
+	}
 	return append(args, to.String())
 }
 

@@ -43,6 +43,9 @@ type Config struct {
 	Time  time.Duration // of each run; 0 = DefaultTime
 	Turns int           // runs of each row; 0 = DefaultTurns
 
+	Force    bool     // set also what could cut the machine off
+	Guardian []string // as in settings.Config, for what is set for the kernel's TCP; empty: none
+
 	// Knows tells whether "xsend send" has a flag of that name; nil: it has all.
 	Knows func(flag string) bool
 	Done  func(Progress) // told of each run; nil: nobody is

@@ -16,8 +16,9 @@
 //
 // # What it changes
 //
-// What "xsend send" changes for a run and puts back; and, for rows of the kernel's TCP, TSO and GSO of the interface,
-// which are put back after each run. If that fails the matrix ends. Killed with SIGKILL it leaves them.
+// What "xsend send" changes for a run and puts back; and, for rows of the kernel's TCP, TSO, GSO and the MTU of the interface. They
+// go through hw/settings as those of "xsend send" do: put back after each run, and by a guardian where the matrix is killed. If that
+// fails the matrix ends.
 //
 // # What it refuses
 //

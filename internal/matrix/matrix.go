@@ -53,7 +53,9 @@ func (e notBegun) Unwrap() error { return e.error }
 func NotBegun(err error) bool { return errors.As(err, new(notBegun)) }
 
 // Measure runs the matrix and returns what came out. Runs that a state file has are not made again.
-func Measure(ctx context.Context, cfg Config) (Result, error) { return measure(ctx, cfg, realWorld()) }
+func Measure(ctx context.Context, cfg Config) (Result, error) {
+	return measure(ctx, cfg, realWorld(&cfg))
+}
 
 func measure(ctx context.Context, cfg Config, w world) (res Result, err error) {
 	m := &matrix{world: w, cfg: &cfg}
@@ -92,7 +94,7 @@ func (m *matrix) begin(ctx context.Context) (err error) {
 		return err
 	}
 	if m.uneven(m.link.Name) {
-		can, err := m.settable()
+		can, err := m.settable(ctx)
 		if err != nil {
 			return err
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net"
 	"net/netip"
 	"os"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"github.com/xsend/xsend/hw"
+	"github.com/xsend/xsend/hw/settings"
 	"github.com/xsend/xsend/internal/sink"
 )
 
@@ -28,7 +28,7 @@ type stage struct {
 	child   func(args []string, n int) (ended, error)      // n is how many children ran before
 	verdict func(local netip.AddrPort, n int) sink.Verdict // of the child that ran last
 	told    []Progress
-	set     []string // what was done to TSO
+	set     []string // what was done to TSO and MTU
 	fixed   bool     // TSO can't be switched on
 	nor     bool     // nor off, and GSO is on
 	stuck   bool     // or not put back
@@ -97,25 +97,26 @@ func (s *stage) world() world {
 			}
 			return v, nil
 		},
-		segment: s.segment,
-		uneven:  func(string) bool { return s.nor },
-		now:     func() time.Time { return s.now },
-		pause:   func(_ context.Context, d time.Duration) error { s.now = s.now.Add(d); return nil },
+		set:    s.change,
+		uneven: func(string) bool { return s.nor },
+		now:    func() time.Time { return s.now },
+		pause:  func(_ context.Context, d time.Duration) error { s.now = s.now.Add(d); return nil },
 	}
 }
 
-func (s *stage) segment(_ string, on bool) (func() error, error) {
-	if on && s.fixed {
+func (s *stage) change(_ context.Context, c settings.Change) (func() error, error) {
+	on := c[settings.Feature]["tx-generic-segmentation"]
+	if on == "on" && s.fixed {
 		return nil, errors.New("eth9: the kernel kept tso off")
 	}
-	if !on && s.nor {
+	if on == "off" && s.nor {
 		return nil, errors.New("eth9: the kernel kept gso on")
 	}
-	s.set = append(s.set, fmt.Sprint(on))
+	s.set = append(s.set, strings.TrimSpace(on+" "+c[settings.MTU].String()))
 	return func() error {
 		s.set = append(s.set, "back")
 		if s.stuck {
-			return errNotRestored
+			return settings.ErrNotRestored
 		}
 		return nil
 	}, nil
@@ -153,7 +154,7 @@ func TestRowsAreInterleaved(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	// Nothing is left set, whatever was set.
-	if len(s.set) != 36 || s.set[0] != "true" || s.set[1] != "back" || s.set[35] != "back" {
+	if len(s.set) != 36 || s.set[0] != "on" || s.set[1] != "back" || s.set[35] != "back" {
 		t.Errorf("TSO: %q", s.set)
 	}
 }
@@ -211,13 +212,13 @@ func TestRefusalsAreRows(t *testing.T) {
 			}
 		}
 	}
-	want := map[string]int{"unknown flag: --checksum": 4, "eth9: MTU 9000:; too large": 2, "eth9: the kernel kept tso off": 3}
+	want := map[string]int{"unknown flag: --checksum": 4, "eth9: MTU 9000:; too large": 2, "eth9: the kernel kept tso off": 6}
 	for reason, n := range want {
 		if reasons[reason] != n {
 			t.Errorf("%q: %d rows, want %d; all: %v", reason, reasons[reason], n, reasons)
 		}
 	}
-	if len(r.Rows) != 8+12 || r.Impossible != 4+2+9 || r.Done != 5 {
+	if len(r.Rows) != 8+12 || r.Impossible != 4+2+6 || r.Done != 2+6 || s.set[0] != "off" || s.set[6] != "off 9000" {
 		t.Errorf("%d rows, %d impossible, %d done", len(r.Rows), r.Impossible, r.Done)
 	}
 }
@@ -237,7 +238,7 @@ func TestTSOAsItIs(t *testing.T) {
 	}
 	s = newStage(t)
 	s.nor = true // and it can be on
-	if r := s.must(); len(r.Rows) != 8 || r.Done != 5 || s.set[0] != "true" || s.set[1] != "back" {
+	if r := s.must(); len(r.Rows) != 8 || r.Done != 5 || s.set[0] != "on" || s.set[1] != "back" {
 		t.Errorf("%d rows, %d done; set %q", len(r.Rows), r.Done, s.set)
 	}
 }
@@ -391,7 +392,7 @@ func TestETA(t *testing.T) {
 func TestWhatCannotBePutBackEndsIt(t *testing.T) {
 	s := newStage(t)
 	s.stuck = true
-	if _, err := s.measure(); !errors.Is(err, errNotRestored) || len(s.log) != 3 {
+	if _, err := s.measure(); !errors.Is(err, settings.ErrNotRestored) || len(s.log) != 3 {
 		t.Errorf("%v after %q", err, s.log)
 	}
 }
@@ -410,9 +411,35 @@ func TestArguments(t *testing.T) {
 	if got := strings.Join(cfg.arguments(x, to, 1500), " "); got != want {
 		t.Errorf("%s\nwant %s", got, want)
 	}
+	cfg.Force = true
+	if got := cfg.arguments(x, to, 1500); got[len(got)-2] != "--force" {
+		t.Errorf("%q", got)
+	}
 	want = "bench baseline sendfile [fe80::7%eth9]:9000 eth9 1.5"
 	if got := strings.Join(cfg.arguments(Cell{Sender: Linux, Call: "sendfile"}, to, 1500), " "); got != want {
 		t.Errorf("%s\nwant %s", got, want)
+	}
+}
+
+// TestChange: a row of the kernel's TCP sets what differs from the interface, and of segmentation what the peer's family needs.
+func TestChange(t *testing.T) {
+	for want, got := range map[string]settings.Change{
+		"":         Cell{TSO: asIs, MTU: 1500}.change(1500, false),
+		"mtu 9000": Cell{TSO: asIs, MTU: 9000}.change(1500, false),
+		"feature tx-generic-segmentation=on,tx-tcp-segmentation=on":           Cell{TSO: "on", MTU: 1500}.change(1500, false),
+		"feature tx-generic-segmentation=on,tx-tcp6-segmentation=on mtu 9000": Cell{TSO: "on", MTU: 9000}.change(1500, true),
+		"feature tx-generic-segmentation=off,tx-tcp-ecn-segmentation=off,tx-tcp-mangleid-segmentation=off,tx-tcp-segmentation=off,tx-tcp6-segmentation=off": Cell{
+			TSO: "off", MTU: 1500}.change(1500, true),
+	} {
+		var parts []string
+		for _, g := range []settings.Group{settings.Feature, settings.MTU} {
+			if v, ok := got[g]; ok {
+				parts = append(parts, string(g)+" "+v.String())
+			}
+		}
+		if text := strings.Join(parts, " "); text != want {
+			t.Errorf("%q, want %q", text, want)
+		}
 	}
 }
 
@@ -464,7 +491,7 @@ func TestPrice(t *testing.T) {
 	if p.Rows != 16 || p.Xsend != 4 || p.Linux != 12 || p.Seconds != 16*3*2 {
 		t.Errorf("%+v", p)
 	}
-	for i, want := range []string{"each of 12 runs", "MTU is set to 9000 for 6 runs, and put back to 1500", "for 36 runs of its own TCP"} {
+	for i, want := range []string{"each of 12 runs", "MTU is set to 9000 for 24 runs, and put back to 1500", "for 36 runs of its own TCP"} {
 		if !strings.Contains(p.Changes[i], want) {
 			t.Errorf("%q, want %q", p.Changes[i], want)
 		}

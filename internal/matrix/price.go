@@ -52,14 +52,14 @@ func price(cfg *Config, link hw.Interface) Price {
 	mtus := map[int]int{}
 	for _, c := range cfg.cells() {
 		p.Rows++
+		if c.MTU != link.MTU {
+			mtus[c.MTU]++
+		}
 		if c.Sender == Linux {
 			p.Linux++
 			continue
 		}
 		p.Xsend++
-		if c.MTU != link.MTU {
-			mtus[c.MTU]++
-		}
 	}
 	p.Seconds = float64(p.Rows*cfg.Turns) * (cfg.Time + overhead).Seconds()
 	p.Changes = []string{fmt.Sprintf("%s: an XDP program is attached for each of %d runs, and gone after it; some drivers take the link down for a moment", link.Name, p.Xsend*cfg.Turns)}

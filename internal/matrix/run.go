@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 
+	"github.com/xsend/xsend/hw/settings"
 	"github.com/xsend/xsend/internal/sink"
 )
 
@@ -61,21 +63,29 @@ func (m *matrix) try(ctx context.Context, cell Cell) (r Run, err error) {
 	if cell.Sender != Linux {
 		return m.send(ctx, cell)
 	}
-	switch {
-	case cell.MTU != m.link.MTU:
-		return impossible(fmt.Sprintf("%s has an MTU of %d, and it is set for rows of xsend only: set it yourself and run again", m.link.Name, m.link.MTU)), nil
-	case cell.TSO == asIs:
+	change := cell.change(m.link.MTU, m.v6())
+	if len(change) == 0 {
 		return m.send(ctx, cell)
 	}
-	restore, err := m.segment(m.link.Name, cell.TSO == "on")
+	restore, err := m.set(ctx, change)
 	switch {
-	case errors.Is(err, errNotRestored):
+	case errors.Is(err, settings.ErrNotRestored):
 		return r, err
+	case ctx.Err() != nil:
+		return r, errors.Join(context.Cause(ctx), putBack(restore))
 	case err != nil:
-		return impossible(err.Error()), nil
+		return impossible(strings.ReplaceAll(err.Error(), "\n", "; ")), nil
 	}
 	r, err = m.send(ctx, cell)
 	return r, errors.Join(err, restore())
+}
+
+// putBack is for what may not have been set.
+func putBack(restore func() error) error {
+	if restore == nil {
+		return nil
+	}
+	return restore()
 }
 
 func impossible(reason string) Run { return Run{Outcome: Impossible, Reason: reason, FirstWrong: -1} }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/xsend/xsend/hw"
+	"github.com/xsend/xsend/hw/settings"
 	"github.com/xsend/xsend/internal/child"
 	"github.com/xsend/xsend/internal/sink"
 )
@@ -22,7 +23,7 @@ type world struct {
 	resolve func(ctx context.Context, target, link string) (netip.AddrPort, error)
 	run     func(ctx context.Context, self string, args []string) (ended, error)
 	ask     func(ctx context.Context, addr string, conns []netip.AddrPort) ([]sink.Verdict, error)
-	segment func(link string, on bool) (restore func() error, err error)
+	set     func(ctx context.Context, change settings.Change) (restore func() error, err error)
 	uneven  func(link string) bool
 	now     func() time.Time
 	pause   func(context.Context, time.Duration) error
@@ -34,9 +35,9 @@ type ended struct {
 	out, errors []byte
 }
 
-func realWorld() world {
+func realWorld(cfg *Config) world {
 	return world{
-		lookup: hw.Lookup, resolve: resolve, run: runChild, ask: sink.Ask, segment: segment, uneven: uneven, now: time.Now, pause: pause,
+		lookup: hw.Lookup, resolve: resolve, run: runChild, ask: sink.Ask, set: cfg.set, uneven: uneven, now: time.Now, pause: pause,
 	}
 }
 

@@ -81,6 +81,7 @@ type Config struct {
 	Fallback    bool   // take something else, and say so, where Checksum would be refused
 	Release     string // ack, completion, submit, acked; "" = ack
 	Queues      int    // RX queues that get a socket; 0 = all
+	Steer       bool   // have the NIC bring answers to them
 	Frames      int    // 0 = the session's default
 	Chunk       int    // bytes; 0 = the session's default
 
@@ -166,12 +167,12 @@ func (c *Config) validate() error {
 }
 
 // sessionConfig is what the session is opened with, for that destination.
-func (c *Config) sessionConfig(dst netip.Addr) (session.Config, error) {
+func (c *Config) sessionConfig(dst netip.AddrPort) (session.Config, error) {
 	sc := session.Config{
-		Interface: c.Interface, Destination: dst, Source: c.Source, Tagged: c.Tagged, VLAN: c.VLAN, Binding: session.Binding(c.Binding),
+		Interface: c.Interface, Destination: dst.Addr(), Port: dst.Port(), Source: c.Source, Tagged: c.Tagged, VLAN: c.VLAN, Binding: session.Binding(c.Binding),
 		Checksum: session.Checksum(c.Checksum), RXChecksum: session.RXChecksum(c.RXChecksum), AllowFallback: c.Fallback,
 		Queues: c.Queues, Frames: c.Frames, Chunk: c.Chunk, Writers: c.Parallel, Witness: c.Rewrite, Warn: c.Warn,
-		NoWakeup: c.NoWakeup, Budget: c.Budget, BusyPoll: c.BusyPoll, HugePages: c.HugePages, Settings: c.Settings,
+		NoWakeup: c.NoWakeup, Budget: c.Budget, BusyPoll: c.BusyPoll, HugePages: c.HugePages, Settings: c.Settings, Steer: c.Steer,
 	}
 	var errs []error
 	read := func(err error) { errs = append(errs, err) }

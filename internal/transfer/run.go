@@ -94,7 +94,7 @@ func (r *run) prepare() (err error) {
 		return err
 	}
 	r.report.Start.Remote = r.remote
-	sc, err := r.cfg.sessionConfig(r.remote.Addr())
+	sc, err := r.cfg.sessionConfig(r.remote)
 	if err != nil {
 		return err
 	}
