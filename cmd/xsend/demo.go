@@ -40,7 +40,7 @@ func demoSender(cmd *cobra.Command, cfg *demo.Config) {
 	cfg.Checksum, cfg.RXChecksum, cfg.SG, cfg.Mode, cfg.Attach = string(session.ChecksumSoftware), string(session.RXAuto), "auto", "auto", "auto"
 	choice(cmd, &cfg.Checksum, "checksum", "", "who computes checksums, as with xsend send", "sw", "hw", "kernel", "auto")
 	choice(cmd, &cfg.RXChecksum, "rx-checksum", "", "checksums of what is received: verify them, trust them, or auto, trust on links inside this machine only", "auto", "verify", "trust")
-	cmd.Flags().BoolVar(&cfg.Fallback, "allow-fallback", false, "where --checksum would be refused, go on with sw and say so in the result")
+	cmd.Flags().BoolVar(&cfg.Fallback, "allow-fallback", false, "go on without what kernel, driver or NIC refuse, and say so in the result")
 	choice(cmd, &cfg.SG, "sg", "", "packets of several descriptors", "auto", "off", "on")
 	choice(cmd, &cfg.Mode, "mode", "", "how the kernel takes frames; a veth pair copies", "auto", "copy", "zerocopy")
 	choice(cmd, &cfg.Attach, "attach", "", "how the XDP program is attached", "auto", "native", "generic")

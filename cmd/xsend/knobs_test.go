@@ -90,3 +90,37 @@ func TestKnobsAreReported(t *testing.T) {
 	}
 	r.clean()
 }
+
+// TestAllowFallback: what is refused gives way where that is allowed, and only there; the result labels it.
+func TestAllowFallback(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, lab.Config{})
+	path, sum := file(t, 100_000)
+	cases := map[string][]string{"mode": {"--mode", "zerocopy"}}
+	if b, _ := os.ReadFile("/proc/sys/vm/nr_hugepages"); strings.TrimSpace(string(b)) == "0" {
+		cases["hugepages"] = []string{"--hugepages"}
+	}
+	for name, args := range cases {
+		_, to := r.sink()
+		r.start(lab.Sender, nil, append(append([]string{"send"}, args...), to, path)...).want(2)
+		s, to := r.sink("--once")
+		p := r.start(lab.Sender, nil, append(append([]string{"send", "--json", "--allow-fallback"}, args...), to, path)...)
+		p.want(0, "--"+name+" is given up")
+		received(t, s, 1, 100_000, sum)
+		rep := p.report()
+		for i := 0; ; i++ {
+			at := func(key string) string { return fmt.Sprint(rep.at(fmt.Sprintf("offload.%d.%s", i, key))) }
+			if at("name") == "<nil>" {
+				t.Errorf("%s is not in the result", name)
+				break
+			}
+			if at("name") == name {
+				if at("requested") == at("active") || at("accepted") != at("active") || !strings.Contains(at("evidence"), "fell back: ") {
+					t.Errorf("%s: requested %s, accepted %s, active %s, %s", name, at("requested"), at("accepted"), at("active"), at("evidence"))
+				}
+				break
+			}
+		}
+	}
+	r.clean()
+}

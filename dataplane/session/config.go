@@ -65,7 +65,9 @@ type Config struct {
 	// second, or a few round trips. What is known to be dropped is refused (ErrChecksum); what
 	// the canary cannot prove is used all the same, unless it was auto, and Knobs says so.
 	Checksum Checksum
-	// AllowFallback takes the engine's checksums where Checksum would be refused; Knobs says so.
+	// AllowFallback goes on without what kernel, driver or NIC refuse of Attach, Mode, SG, Checksum, Budget, BusyPoll and
+	// HugePages: generic, copy, one descriptor, the engine's sums, what is usual. Knobs says so. What contradicts itself is refused all the
+	// same.
 	AllowFallback bool
 	// RXChecksum says whether the checksums of what is received are verified; "" = auto.
 	RXChecksum RXChecksum

@@ -33,7 +33,11 @@ const (
 // the first connections found out is in it once they stand.
 func (s *Session) Knobs() []Knob {
 	fixed := []Knob{s.modeKnob(), s.attachKnob(), s.checksumKnob(), s.rxChecksumKnob(), s.scatterKnob()}
-	return slices.Concat(fixed, s.tunedKnobs(), s.steerKnob())
+	all := slices.Concat(fixed, s.tunedKnobs(), s.steerKnob())
+	for i := range all {
+		all[i] = s.fallen(all[i])
+	}
+	return all
 }
 
 func (s *Session) modeKnob() Knob {

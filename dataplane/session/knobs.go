@@ -27,19 +27,26 @@ func (s *Session) tuned(c afxdp.Config) afxdp.Config {
 	if s.copyInstead {
 		c.Mode = afxdp.ModeCopy
 	}
-	c.SG, c.NoWakeup, c.TxBudget, c.BusyPoll = s.sg, s.cfg.NoWakeup, s.cfg.Budget, s.cfg.BusyPoll
+	c.SG, c.NoWakeup = s.sg, s.cfg.NoWakeup
+	if !s.gaveUp("budget") {
+		c.TxBudget = s.cfg.Budget
+	}
+	if !s.gaveUp("busy-poll") {
+		c.BusyPoll = s.cfg.BusyPoll
+	}
 	return c
 }
 
 // obeyed refuses a socket that is not what was asked for.
 func (s *Session) obeyed(sock *afxdp.Socket) error {
+	budget, poll := s.cfg.Budget != 0 && !s.gaveUp("budget"), s.cfg.BusyPoll != 0 && !s.gaveUp("busy-poll")
 	switch {
-	case s.cfg.Budget != 0 && sock.Caps().ZeroCopy:
-		return fmt.Errorf("%w: --budget %d: %s is in zero-copy mode, where the driver takes what it likes: add --mode copy, or leave --budget out", ErrConfig, s.cfg.Budget, s.link.Name)
-	case s.cfg.Budget != 0 && sock.Budget() != s.cfg.Budget:
-		return fmt.Errorf("%w: --budget %d: the kernel kept %d (XDP_MAX_TX_SKB_BUDGET: Linux 6.12 has not got it, 6.18 has): leave --budget out", ErrConfig, s.cfg.Budget, sock.Budget())
-	case s.cfg.BusyPoll != 0 && sock.BusyPoll() != s.cfg.BusyPoll:
-		return fmt.Errorf("%w: --busy-poll %v: the kernel made it %v", ErrConfig, s.cfg.BusyPoll, sock.BusyPoll())
+	case budget && sock.Caps().ZeroCopy:
+		return fmt.Errorf("%w: %w: --budget %d: %s is in zero-copy mode, where the driver takes what it likes: add --mode copy, or leave --budget out", ErrConfig, errBudget, s.cfg.Budget, s.link.Name)
+	case budget && sock.Budget() != s.cfg.Budget:
+		return fmt.Errorf("%w: %w: --budget %d: the kernel kept %d (XDP_MAX_TX_SKB_BUDGET: Linux 6.12 has not got it, 6.18 has): leave --budget out", ErrConfig, errBudget, s.cfg.Budget, sock.Budget())
+	case poll && sock.BusyPoll() != s.cfg.BusyPoll:
+		return fmt.Errorf("%w: %w: --busy-poll %v: the kernel made it %v", ErrConfig, errBusyPoll, s.cfg.BusyPoll, sock.BusyPoll())
 	}
 	return nil
 }

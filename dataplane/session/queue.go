@@ -37,8 +37,7 @@ type queue struct {
 // openQueues maps the memory and opens a socket and a poller per queue.
 func (s *Session) openQueues(ctx context.Context) (err error) {
 	if s.cfg.Binding == BindingNative {
-		s.region, err = umem.Map(umem.Config{Frames: s.cfg.Frames, ChunkSize: s.cfg.Chunk, HugePages: s.cfg.HugePages})
-		if err != nil {
+		if err := s.mapRegion(); err != nil {
 			return err
 		}
 	}
@@ -142,7 +141,17 @@ func (q *queue) rewrittenInFlight() uint64 {
 	return q.rewritten + q.witness.Rewritten()
 }
 
+// openSocket opens a socket as it was asked for, or as near to that as may be.
 func (s *Session) openSocket(ctx context.Context, q *queue) (socket, error) {
+	for {
+		sock, err := s.tryOpen(ctx, q)
+		if err == nil || !s.giveWay(q, err) {
+			return sock, err
+		}
+	}
+}
+
+func (s *Session) tryOpen(ctx context.Context, q *queue) (socket, error) {
 	if s.cfg.Binding == BindingAsavie {
 		sock, err := asavie.Open(ctx, s.asavieConfig(q.index))
 		if err != nil {

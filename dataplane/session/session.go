@@ -53,9 +53,10 @@ type Session struct {
 	link        hw.Interface // with our program and sockets
 	via         hw.Interface // that routes leave by: link, or a VLAN device on it
 	trust       bool
-	sg          bool      // packets of several descriptors
-	copyInstead bool      // zero-copy was to be had, and sent nothing
-	sums        checksums // does not change once the session is open
+	sg          bool             // packets of several descriptors
+	copyInstead bool             // zero-copy was to be had, and sent nothing
+	givenUp     map[string]error // by name of the knob: why; only with AllowFallback
+	sums        checksums        // does not change once the session is open
 	ns          *namespace
 	set         *settings.Run // nil where nothing was to be set
 	prog        *xdpprog.Program
@@ -262,6 +263,9 @@ func (s *Session) resolve(ctx context.Context, dst netip.Addr) (hw.Path, error) 
 func (s *Session) attach(ctx context.Context) (err error) {
 	mode := s.cfg.Attach
 	s.prog, err = xdpprog.Attach(xdpprog.Config{Ifindex: s.link.Index, Mode: mode, Queues: s.link.RxQueues})
+	if err != nil && mode == xdpprog.ModeNative && !errors.Is(err, xdpprog.ErrBusy) && !errors.Is(err, xdpprog.ErrPermission) && s.giveUp("attach", err) {
+		s.prog, err = xdpprog.Attach(xdpprog.Config{Ifindex: s.link.Index, Mode: xdpprog.ModeGeneric, Queues: s.link.RxQueues})
+	}
 	if err != nil {
 		return err
 	}
@@ -288,7 +292,10 @@ func (s *Session) describe(path hw.Path) {
 		RxChecksum: "verify", SG: caps.SG, MaxSegs: caps.MaxSegs, ProgramID: s.prog.ID(), Source: path.Route.Source, NextHop: path.Route.NextHop,
 	}
 	s.info.Wakeup = s.cfg.Binding == BindingNative && !s.cfg.NoWakeup
-	s.info.Budget, s.info.BusyPoll, s.info.HugePages = s.queues[0].budget, s.cfg.BusyPoll, s.cfg.HugePages
+	s.info.Budget, s.info.HugePages = s.queues[0].budget, s.cfg.HugePages && !s.gaveUp("hugepages")
+	if !s.gaveUp("busy-poll") {
+		s.info.BusyPoll = s.cfg.BusyPoll
+	}
 	if caps.ZeroCopy {
 		s.info.Mode = "zerocopy"
 	}

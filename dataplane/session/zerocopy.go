@@ -31,10 +31,12 @@ func (s *Session) proven(ctx context.Context, q *queue, port dataplane.Port) (da
 		return port, nil
 	}
 	err = errors.Join(fmt.Errorf("%w: %s queue %d: %w", afxdp.ErrNoZeroCopy, s.link.Name, q.index, err), s.prog.UnregisterSocket(q.index), port.Close())
-	if s.cfg.Mode != afxdp.ModeAuto || s.cfg.Binding != BindingNative {
+	switch {
+	case s.cfg.Binding == BindingNative && s.cfg.Mode == afxdp.ModeAuto:
+		s.cfg.Warn(fmt.Sprintf("%v: copy mode is used instead", err))
+	case s.cfg.Binding != BindingNative || !s.giveUp("mode", err):
 		return nil, fmt.Errorf("%w: use --mode copy", err)
 	}
-	s.cfg.Warn(fmt.Sprintf("%v: copy mode is used instead", err))
 	s.copyInstead = true
 	return s.openPort(ctx, q)
 }
