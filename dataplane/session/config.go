@@ -95,6 +95,8 @@ type Config struct {
 
 	wrap   wrapPort // tests put a port of theirs around a socket; nil = none
 	claims claims   // tests stand in for the kernel; nil = it is asked
+
+	segments func(index int) int // xdp-zc-max-segs: tests stand in for the driver; nil = readSegments
 }
 
 // wrapPort makes a port around that of a queue, whose frames are in region.

@@ -2,6 +2,7 @@ package session
 
 import (
 	"github.com/xsend/xsend/dataplane"
+	"github.com/xsend/xsend/dataplane/afxdp"
 	"github.com/xsend/xsend/hw"
 	"github.com/xsend/xsend/umem"
 )
@@ -13,6 +14,19 @@ func (c *Config) Wrap(f func(queue int, port dataplane.Port, region *umem.Region
 
 // Claims makes f stand in for what kernel and driver say of checksums.
 func (c *Config) Claims(f func(hw.Interface) (hw.TxChecksum, error)) { c.claims = f }
+
+// Segments makes n stand in for what the driver says of the descriptors of a packet in zero-copy mode.
+func (c *Config) Segments(n int) { c.segments = func(int) int { return n } }
+
+// Tuned is how the sockets of a session on an ice with that MTU would be opened.
+func Tuned(c Config, mtu int) (afxdp.Config, error) {
+	c.Binding = BindingNative
+	s := &Session{cfg: c, link: hw.Interface{Name: "eth1", Driver: "ice", MTU: mtu, RxQueues: 1}}
+	if err := s.chooseGeometry(); err != nil {
+		return afxdp.Config{}, err
+	}
+	return s.tuned(afxdp.Config{Mode: c.Mode}), nil
+}
 
 // Dialled is the number of connections that the session follows.
 func (s *Session) Dialled() int { return len(s.connections()) }

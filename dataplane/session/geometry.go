@@ -66,21 +66,24 @@ func (s *Session) defaultChunk() int {
 // mostMTU is the bytes of IP packet that can be sent.
 func (s *Session) mostMTU() int {
 	if s.sg {
-		return scatteredMTU(s.cfg.Chunk)
+		return s.scatteredMTU(s.cfg.Chunk)
 	}
 	return largestMTU(s.cfg.Chunk)
 }
 
 func (s *Session) mtuRemedy() string {
-	if s.cfg.SG == SGOff && s.cfg.Binding == BindingNative && s.link.MTU <= scatteredMTU(umem.MaxChunk) {
+	if s.cfg.SG == SGOff && s.cfg.Binding == BindingNative && s.link.MTU <= s.scatteredMTU(umem.MaxChunk) {
 		return "leave --sg off out, so that a packet may have several descriptors"
 	}
 	most := largestMTU(umem.MaxChunk)
 	if s.sg {
-		most = scatteredMTU(umem.MaxChunk)
+		most = s.scatteredMTU(umem.MaxChunk)
 	}
 	if s.cfg.Chunk < umem.MaxChunk && s.link.MTU <= most {
 		return fmt.Sprintf("use a chunk of %d", umem.MaxChunk)
+	}
+	if copied := segsMTU(umem.MaxChunk, tcp.MaxDescs); s.fewSegs() != "" && s.link.MTU <= copied {
+		return fmt.Sprintf("--mode copy carries %d", copied)
 	}
 	return fmt.Sprintf("--mtu %d sets it for the time of the run, \"ip link set dev %s mtu %d\" for good", most, s.link.Name, most)
 }

@@ -48,6 +48,8 @@ func (s *Session) modeKnob() Knob {
 	switch {
 	case s.copyInstead:
 		k.Evidence += "; in zero-copy mode no frame was completed"
+	case s.cfg.Mode == afxdp.ModeAuto && s.tooFewSegs():
+		k.Evidence += fmt.Sprintf("; in zero-copy mode the driver takes %d descriptors in a packet, too few for the MTU", s.zeroCopySegs)
 	case s.info.Mode == "zerocopy":
 		k.Evidence += ", and a frame was completed"
 	}

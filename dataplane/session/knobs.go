@@ -24,9 +24,10 @@ const minBudget = 32
 
 // tuned puts what is tuned per run into a socket's configuration.
 func (s *Session) tuned(c afxdp.Config) afxdp.Config {
-	if s.copyInstead {
+	if s.copyInstead || c.Mode == afxdp.ModeAuto && s.tooFewSegs() {
 		c.Mode = afxdp.ModeCopy
 	}
+	c.ZeroCopyMaxSegs = s.zeroCopySegs
 	c.SG, c.NoWakeup = s.sg, s.cfg.NoWakeup
 	if !s.gaveUp("budget") {
 		c.TxBudget = s.cfg.Budget

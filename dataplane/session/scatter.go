@@ -3,6 +3,9 @@ package session
 import (
 	"fmt"
 
+	"github.com/xsend/xsend/dataplane/afxdp"
+	"github.com/xsend/xsend/hw"
+	"github.com/xsend/xsend/tcp"
 	"github.com/xsend/xsend/umem"
 )
 
@@ -35,6 +38,7 @@ func ParseScatterGather(name string) (ScatterGather, error) {
 // chooseLayout decides whether packets have several descriptors: as asked, or where a packet is larger than a frame.
 func (s *Session) chooseLayout() error {
 	c := &s.cfg
+	s.zeroCopySegs = c.segments(s.link.Index)
 	switch {
 	case c.SG == SGOff || c.SG == SGAuto && (c.Binding == BindingAsavie || s.link.MTU <= largestMTU(umem.MaxChunk)):
 		return nil
@@ -42,15 +46,51 @@ func (s *Session) chooseLayout() error {
 		return fmt.Errorf("%w: --sg on: github.com/asavie/xdp cannot bind with XDP_USE_SG: use --binding native", ErrConfig)
 	}
 	s.sg = true
-	if most := scatteredMTU(umem.MaxChunk); s.link.MTU > most {
-		return fmt.Errorf("%w: %s has an MTU of %d bytes, a packet over frames of %d carries %d: %s",
-			ErrMTU, s.link.Name, s.link.MTU, umem.MaxChunk, most, s.mtuRemedy())
+	if most := s.scatteredMTU(umem.MaxChunk); s.link.MTU > most {
+		return fmt.Errorf("%w: %s has an MTU of %d bytes, a packet %sover frames of %d carries %d: %s",
+			ErrMTU, s.link.Name, s.link.MTU, s.fewSegs(), umem.MaxChunk, most, s.mtuRemedy())
 	}
 	return nil
 }
 
-// scatteredMTU is the bytes of IP packet that go out over frames of chunk bytes.
-func scatteredMTU(chunk int) int { return min(9216, 3*(chunk-64)+leastHeader) }
+// leastZeroCopySegs is the fewest descriptors of a packet with which a driver in zero-copy mode may be bound with XDP_USE_SG.
+const leastZeroCopySegs = 2
+
+// readSegments is the descriptors that the driver takes in a packet in zero-copy mode (xdp-zc-max-segs); where nothing is said of it, as
+// few as there may be.
+func readSegments(index int) int {
+	c, err := hw.ReadXDPClaims(index)
+	if err != nil {
+		return leastZeroCopySegs
+	}
+	return max(c.ZeroCopyMaxSegs, leastZeroCopySegs)
+}
+
+// scatteredMTU is the bytes of IP packet that go out over frames of chunk bytes, in the mode that was asked for.
+func (s *Session) scatteredMTU(chunk int) int {
+	if s.cfg.Mode == afxdp.ModeZeroCopy {
+		return segsMTU(chunk, s.zeroCopySegs)
+	}
+	return segsMTU(chunk, tcp.MaxDescs)
+}
+
+// segsMTU is that of packets of so many descriptors. The first range of payload may begin anywhere in its frame.
+func segsMTU(chunk, segs int) int {
+	return min(9216, max(tcp.MaxParts(segs)-1, 1)*(chunk-64)+leastHeader)
+}
+
+// fewSegs says of how many descriptors a packet is, where the driver is what limits it.
+func (s *Session) fewSegs() string {
+	if !s.sg || s.cfg.Mode != afxdp.ModeZeroCopy || s.zeroCopySegs >= tcp.MaxDescs {
+		return ""
+	}
+	return fmt.Sprintf("of %d descriptors, as many as the driver %s takes in zero-copy mode, ", s.zeroCopySegs, s.link.Driver)
+}
+
+// tooFewSegs reports that zero-copy mode is no choice: its packets have too few descriptors to carry the MTU.
+func (s *Session) tooFewSegs() bool {
+	return s.sg && s.link.MTU > segsMTU(s.cfg.Chunk, s.zeroCopySegs)
+}
 
 // advertMSS is the MSS that what is received may have: an RX frame holds one packet. 0 = what the MTU allows.
 func (s *Session) advertMSS(is4 bool) int {

@@ -48,22 +48,23 @@ var (
 
 // Session is a NIC in use: its steering program, its sockets, their pollers.
 type Session struct {
-	cfg         Config
-	info        Info
-	link        hw.Interface // with our program and sockets
-	via         hw.Interface // that routes leave by: link, or a VLAN device on it
-	trust       bool
-	sg          bool             // packets of several descriptors
-	copyInstead bool             // zero-copy was to be had, and sent nothing
-	givenUp     map[string]error // by name of the knob: why; only with AllowFallback
-	sums        checksums        // does not change once the session is open
-	ns          *namespace
-	set         *settings.Run // nil where nothing was to be set
-	prog        *xdpprog.Program
-	region      *umem.Region // shared by all queues of the native binding
-	queues      []*queue
-	follow      *follower
-	secret      secret
+	cfg          Config
+	info         Info
+	link         hw.Interface // with our program and sockets
+	via          hw.Interface // that routes leave by: link, or a VLAN device on it
+	trust        bool
+	sg           bool             // packets of several descriptors
+	zeroCopySegs int              // the most of them that the driver takes in zero-copy mode
+	copyInstead  bool             // zero-copy was to be had, and sent nothing
+	givenUp      map[string]error // by name of the knob: why; only with AllowFallback
+	sums         checksums        // does not change once the session is open
+	ns           *namespace
+	set          *settings.Run // nil where nothing was to be set
+	prog         *xdpprog.Program
+	region       *umem.Region // shared by all queues of the native binding
+	queues       []*queue
+	follow       *follower
+	secret       secret
 
 	life   context.Context
 	cancel context.CancelFunc
@@ -169,6 +170,9 @@ func (c *Config) setDefaults() error {
 	}
 	if c.Warn == nil {
 		c.Warn = func(string) {}
+	}
+	if c.segments == nil {
+		c.segments = readSegments
 	}
 	return nil
 }
