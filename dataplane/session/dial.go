@@ -163,11 +163,11 @@ func (c *Conn) establish(ctx context.Context, dc DialConfig) (err error) {
 	return err
 }
 
-// pickQueue gives connections to the queues in turn.
+// pickQueue gives connections in turn to the queues that can send.
 func (s *Session) pickQueue() *queue {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	q := s.queues[s.next%len(s.queues)]
+	q := s.queues[s.next%s.senders()]
 	s.next++
 	return q
 }
@@ -175,10 +175,10 @@ func (s *Session) pickQueue() *queue {
 // writerFrames is the frames that one writer's rings have room for: all of the
 // queue's for a single writer, and twice its share for one of many.
 func (s *Session) writerFrames() int {
-	if s.cfg.Writers <= len(s.queues) {
+	if s.cfg.Writers <= s.senders() {
 		return 0
 	}
-	share := s.perQueue() * len(s.queues) / s.cfg.Writers
+	share := s.perQueue() * s.senders() / s.cfg.Writers
 	return min(s.perQueue(), max(64, 2*share))
 }
 

@@ -91,13 +91,23 @@ func (s *Session) mtuRemedy() string {
 // checkFrames says what a region must hold before any memory is mapped.
 func (s *Session) checkFrames() error {
 	// n streams have a share of 4T/(4n+1) of T frames each, and need two.
-	send := 2*((s.cfg.Writers+s.cfg.Queues-1)/s.cfg.Queues) + 1
+	n := s.senders()
+	send := 2*((s.cfg.Writers+n-1)/n) + 1
 	need := rxFrames + reserveFrames + send
 	if s.perQueue() >= need {
 		return nil
 	}
 	return fmt.Errorf("%w: %d frames for %d queues are %d each: %d on the fill ring + %d in reserve + %d to send from = %d are needed (%d in all)",
 		umem.ErrTooSmall, s.cfg.Frames, s.cfg.Queues, s.perQueue(), rxFrames, reserveFrames, send, need, need*s.cfg.Queues)
+}
+
+// senders is the queues that can send, from 0: where the NIC has fewer TX than RX queues, the others have sockets for what is received
+// only. A socket may be bound to them, and what it sends is never completed.
+func (s *Session) senders() int {
+	if s.link.TxQueues < 1 { // nobody says
+		return s.cfg.Queues
+	}
+	return min(s.cfg.Queues, s.link.TxQueues)
 }
 
 // perQueue is the frames that each queue's pool has.

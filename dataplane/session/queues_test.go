@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/safchain/ethtool"
+
 	"github.com/xsend/xsend/dataplane/session"
 	"github.com/xsend/xsend/internal/lab"
 	"github.com/xsend/xsend/internal/sink"
@@ -94,5 +96,31 @@ func TestQueuesAnswersAnywhere(t *testing.T) {
 	t.Logf("%+v", k)
 	if k.Submitted != k.Completed || k.RxUnknown > 0 || k.RxOtherQueue == 0 {
 		t.Errorf("%+v", report)
+	}
+}
+
+// A NIC with fewer TX than RX queues: connections are on those that send, and the others receive for them.
+func TestFewerTXQueues(t *testing.T) {
+	t.Parallel()
+	for _, tx := range []uint32{1, 3} {
+		o := trial{lab: lab.Config{Queues: 4}, conns: 8, bytes: 1 << 18, before: func(r *rig) {
+			r.at(lab.Sender, func() error {
+				e, err := ethtool.NewEthtool()
+				if err != nil {
+					return err
+				}
+				defer e.Close()
+				_, err = e.SetChannels(r.lab.Sender().Interface, ethtool.Channels{RxCount: 4, TxCount: tx})
+				return err
+			})
+		}}.run(t)
+		for i, res := range o.results {
+			if res.SHA256 != o.wants[i] {
+				t.Errorf("%d TX queues: connection %d: %+v", tx, i, res)
+			}
+		}
+		if k := o.session.Counters; k.Submitted != k.Completed || k.Rebuilds > 0 || o.session.Frames.Quarantined > 0 {
+			t.Errorf("%d TX queues: %+v", tx, o.session)
+		}
 	}
 }

@@ -75,7 +75,7 @@ type Session struct {
 	conns  map[*Conn]struct{}
 	ports  map[uint16]int // connections on each local port
 	mtu    int            // of the interface, now
-	next   int            // the queue that the next connection gets, modulo their number
+	next   int            // the queue that the next connection gets, modulo the number of those that send
 	closed bool
 
 	users   sync.WaitGroup // calls of Dial, and connections that were closed and are not over

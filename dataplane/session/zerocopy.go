@@ -23,7 +23,7 @@ var errNotCompleted = errors.New("the driver bound in zero-copy mode and does no
 // proven is the port of a queue just opened. A driver that bound in zero-copy mode must complete a frame first: some bind and then
 // send nothing (igb with a generic program: every doorbell is EINVAL). Where anything will do, copy mode is taken instead.
 func (s *Session) proven(ctx context.Context, q *queue, port dataplane.Port) (dataplane.Port, error) {
-	if !port.Caps().ZeroCopy || q.poller != nil || s.copyInstead {
+	if !port.Caps().ZeroCopy || q.poller != nil || s.copyInstead || q.index >= s.senders() {
 		return port, nil
 	}
 	err := s.completes(ctx, port, q.region, s.canaryFrame(q))
