@@ -13,6 +13,7 @@ import (
 	"github.com/xsend/xsend/dataplane/session"
 	"github.com/xsend/xsend/internal/lab"
 	"github.com/xsend/xsend/internal/sink"
+	"github.com/xsend/xsend/internal/steady"
 	"github.com/xsend/xsend/tcp"
 )
 
@@ -110,7 +111,9 @@ func TestFewerTXQueues(t *testing.T) {
 					return err
 				}
 				defer e.Close()
-				_, err = e.SetChannels(r.lab.Sender().Interface, ethtool.Channels{RxCount: 4, TxCount: tx})
+				steady.Call(func() {
+					_, err = e.SetChannels(r.lab.Sender().Interface, ethtool.Channels{RxCount: 4, TxCount: tx})
+				})
 				return err
 			})
 		}}.run(t)

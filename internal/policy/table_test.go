@@ -16,7 +16,7 @@ var arrows = []struct {
 	{"internal/wire", nil},
 	{"tcp", []string{"umem", "internal/wire"}},
 	{"dataplane/...", []string{"dataplane/...", "tcp", "umem", "internal/wire"}},
-	{"dataplane/session/...", []string{"dataplane/...", "hw/...", "xdp-prog", "tcp", "umem", "internal/wire"}},
+	{"dataplane/session/...", []string{"dataplane/...", "hw/...", "xdp-prog", "tcp", "umem", "internal/wire", "internal/steady"}},
 	{"hw", nil},
 	{"hw/settings", []string{"hw", "internal/steady"}},
 	{"internal/steady", nil},
