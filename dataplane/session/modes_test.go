@@ -21,16 +21,21 @@ func lossy(mode dataplane.ReleaseMode) trial {
 	}
 }
 
+// ways are a trial over both bindings, and in both layouts of the one that has them.
+func ways(tr trial) map[string]trial {
+	other := tr
+	other.session.Binding = session.BindingAsavie
+	return map[string]trial{"native": tr, "asavie": other, "scattered": tr.scattered()}
+}
+
 // A writer that is told too early, and rewrites, spoils what is sent again. The
 // connection itself must not suffer: a stall, or a checksum that drops the packet,
 // would hide it.
 func TestWrongModesCorrupt(t *testing.T) {
 	for _, mode := range []dataplane.ReleaseMode{dataplane.ReleaseCompletion, dataplane.ReleaseSubmit} {
-		for _, b := range bindings {
-			t.Run(mode.String()+"/"+string(b), func(t *testing.T) {
+		for way, tr := range ways(lossy(mode)) {
+			t.Run(mode.String()+"/"+way, func(t *testing.T) {
 				t.Parallel()
-				tr := lossy(mode)
-				tr.session.Binding = b
 				o := tr.run(t)
 				res, wrong := o.results[0], o.results[0].Compared
 				if res.Err != "" || res.Bytes != int64(tr.bytes) || wrong == nil || wrong.WrongBytes < 1000 || res.SHA256 == o.wants[0] {
@@ -50,15 +55,16 @@ func TestWrongModesCorrupt(t *testing.T) {
 // packet before it can be ACKed.
 func TestRightModesDoNot(t *testing.T) {
 	for _, mode := range []dataplane.ReleaseMode{dataplane.ReleaseAck, dataplane.ReleaseAcked} {
-		t.Run(mode.String(), func(t *testing.T) {
-			t.Parallel()
-			tr := lossy(mode)
-			o := tr.run(t)
-			o.right(t, tr)
-			if wrong := o.results[0].Compared; wrong == nil || wrong.WrongBytes != 0 {
-				t.Errorf("%+v", wrong)
-			}
-		})
+		for way, tr := range ways(lossy(mode)) {
+			t.Run(mode.String()+"/"+way, func(t *testing.T) {
+				t.Parallel()
+				o := tr.run(t)
+				o.right(t, tr)
+				if wrong := o.results[0].Compared; wrong == nil || wrong.WrongBytes != 0 {
+					t.Errorf("%+v", wrong)
+				}
+			})
+		}
 	}
 }
 
@@ -90,21 +96,19 @@ func (f *forgetful) Reap(addrs []uint64) int {
 // kernel has descriptors, and the late port sees it; so does the witness, which the
 // program has. The receiver's stream is right all the same.
 func TestMutantsAreCaught(t *testing.T) {
-	for _, b := range bindings {
-		t.Run("release acked/"+string(b), func(t *testing.T) {
+	for way, tr := range ways(lossy(dataplane.ReleaseAcked).lately()) {
+		t.Run("release acked/"+way, func(t *testing.T) {
 			t.Parallel()
-			tr := lossy(dataplane.ReleaseAcked).lately()
-			tr.session.Binding = b
 			o := tr.run(t)
 			caught(t, &o)
 			if o.session.RewrittenInFlight == 0 || o.session.Counters.LentWhileHeld == 0 {
 				t.Errorf("the session saw nothing: %+v", o.session)
 			}
 		})
-		t.Run("kernel count ignored/"+string(b), func(t *testing.T) {
+	}
+	for way, tr := range ways(lossy(dataplane.ReleaseAck).lately()) {
+		t.Run("kernel count ignored/"+way, func(t *testing.T) {
 			t.Parallel()
-			tr := lossy(dataplane.ReleaseAck).lately()
-			tr.session.Binding = b
 			tr.wrap = func(p dataplane.Port) dataplane.Port { return &forgetful{Port: p} }
 			o := tr.run(t)
 			caught(t, &o)

@@ -60,7 +60,7 @@ var deaths = map[string]func(dataplane.Port) dataplane.Port{
 func TestQueueIsOpenedAgain(t *testing.T) {
 	one, eight := trial{bytes: 8 << 20}, trial{conns: 8, bytes: 1 << 20}
 	for name, death := range deaths {
-		for way, tr := range map[string]trial{"1": one, "8": eight, "late": one.lately()} {
+		for way, tr := range map[string]trial{"1": one, "8": eight, "late": one.lately(), "scattered": eight.scattered(), "scattered, late": one.lately().scattered()} {
 			t.Run(name+"/"+way, func(t *testing.T) {
 				t.Parallel()
 				var opened atomic.Int32

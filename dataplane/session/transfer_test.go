@@ -9,12 +9,12 @@ import (
 
 var bindings = []session.Binding{session.BindingNative, session.BindingAsavie}
 
-// everyWay runs a trial over both bindings, and again with late completions under
+// everyWay runs a trial over both bindings, in both layouts, and again with late completions under
 // loss; all of them have to be right.
 func everyWay(t *testing.T, name string, tr trial) {
-	other := tr
-	other.session.Binding = session.BindingAsavie
-	for way, tr := range map[string]trial{"native": tr, "asavie": other, "late": tr.lately()} {
+	all := ways(tr)
+	all["late"] = tr.lately()
+	for way, tr := range all {
 		if testing.Short() && way != "late" {
 			continue
 		}

@@ -63,6 +63,12 @@ func (tr trial) lately() trial {
 	return tr
 }
 
+// scattered is the same trial in packets of several descriptors.
+func (tr trial) scattered() trial {
+	tr.session.SG = session.SGOn
+	return tr
+}
+
 // run does the trial; what does not work at all ends the test.
 func (tr trial) run(t *testing.T) outcome {
 	t.Helper()

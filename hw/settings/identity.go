@@ -19,7 +19,8 @@ type Identity struct {
 	Permanent string `json:"permanent,omitempty"` // MAC address that the device was made with; empty for those that have none
 	Bus       string `json:"bus,omitempty"`       // where it is plugged in; empty for those that aren't
 	Driver    string `json:"driver,omitempty"`
-	Namespace uint64 `json:"namespace"` // inode of the network namespace
+	Namespace uint64 `json:"namespace"` // inode of the network namespace: when that is gone, another one gets it
+	Cookie    uint64 `json:"cookie"`    // of the namespace: no other one gets it in this boot; 0 = not known
 	Initial   bool   `json:"initial"`   // it is that of process 1
 	Boot      string `json:"boot"`      // the kernel's boot ID
 }
@@ -34,6 +35,9 @@ func identify(link hw.Interface) (Identity, error) {
 	id.Permanent = l.Attrs().PermHWAddr.String()
 	id.Namespace, id.Initial, err = namespace()
 	if err != nil {
+		return Identity{}, err
+	}
+	if id.Cookie, err = namespaceCookie(); err != nil {
 		return Identity{}, err
 	}
 	id.Boot, err = bootID()
@@ -52,6 +56,20 @@ func namespace() (inode uint64, initial bool, err error) {
 	return here.Ino, here.Ino == first.Ino && here.Dev == first.Dev, nil
 }
 
+// namespaceCookie is a number of the calling thread's namespace that the kernel gives once.
+func namespaceCookie() (uint64, error) {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return 0, fmt.Errorf("which network namespace this is: %w", err)
+	}
+	defer unix.Close(fd)
+	n, err := unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_NETNS_COOKIE)
+	if err != nil {
+		return 0, fmt.Errorf("which network namespace this is: %w", err)
+	}
+	return n, nil
+}
+
 func bootID() (string, error) {
 	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
@@ -60,13 +78,14 @@ func bootID() (string, error) {
 	return strings.TrimSpace(string(b)), nil
 }
 
-// same reports that the device is the one that id describes; a virtual one is known by its index, which lasts as long as it does.
+// same reports that the device is the one that id describes; a virtual one is known by its index, which lasts as long as it does, and
+// by its namespace, as the first device of each has the same index.
 func (id Identity) same(now Identity) bool {
 	if id.Permanent != "" || id.Bus != "" {
 		return id.Permanent == now.Permanent && id.Bus == now.Bus
 	}
 	if id.Boot == now.Boot {
-		return id.Index == now.Index && now.Permanent == ""
+		return id.Index == now.Index && now.Permanent == "" && (id.Cookie == now.Cookie || id.Cookie == 0)
 	}
 	return id.Interface == now.Interface && now.Permanent == ""
 }

@@ -76,6 +76,7 @@ func TestJournalOfAnother(t *testing.T) {
 		"namespace":                      {func(j *Journal) { j.Namespace++ }, false, true},
 		"namespace, in another boot":     {func(j *Journal) { j.Boot, j.Initial = "22222222", false }, false, true},
 		"interface, by its number":       {func(j *Journal) { j.Index += 7777 }, true, false},
+		"interface, by its namespace":    {func(j *Journal) { j.Cookie += 7777 }, true, false},
 		"interface, by its MAC address":  {func(j *Journal) { j.Permanent = "02:00:00:00:00:01" }, true, false},
 		"interface, by its bus address":  {func(j *Journal) { j.Bus = "0000:07:00.0" }, true, false},
 		"interface, in another boot":     {func(j *Journal) { j.Boot, j.Initial, j.Bus = "22222222", true, "0000:07:00.0" }, true, false},

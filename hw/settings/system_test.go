@@ -422,3 +422,38 @@ func FuzzRSS(f *testing.F) {
 		}
 	})
 }
+
+// A namespace that is gone leaves its number to the next one, and each has a veth of the same name and index. What a run in the first has left is
+// nothing to the second.
+func TestNamespaceNumberAgain(t *testing.T) {
+	r := newRig(t)
+	var id Identity
+	if err := r.lab.Do(lab.Sender, func() (err error) {
+		link, err := hw.Lookup(veth)
+		if err != nil {
+			return err
+		}
+		id, err = identify(link)
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if id.Cookie == 0 || !id.same(id) {
+		t.Errorf("%+v", id)
+	}
+	var other Identity
+	if err := newRig(t).lab.Do(lab.Sender, func() (err error) {
+		link, err := hw.Lookup(veth)
+		if err != nil {
+			return err
+		}
+		other, err = identify(link)
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	other.Namespace, other.Index = id.Namespace, id.Index
+	if id.same(other) {
+		t.Errorf("%+v is taken for %+v", other, id)
+	}
+}
