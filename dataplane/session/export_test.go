@@ -20,7 +20,7 @@ func (c *Config) Segments(n int) { c.segments = func(int) int { return n } }
 
 // Tuned is how the sockets of a session on an ice with that MTU would be opened.
 func Tuned(c Config, mtu int) (afxdp.Config, error) {
-	c.Binding = BindingNative
+	c.Binding, c.Warn = BindingNative, func(string) {}
 	s := &Session{cfg: c, link: hw.Interface{Name: "eth1", Driver: "ice", MTU: mtu, RxQueues: 1}}
 	if err := s.chooseGeometry(); err != nil {
 		return afxdp.Config{}, err
