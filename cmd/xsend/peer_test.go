@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -96,9 +97,16 @@ func TestPeerThatDoesNotClose(t *testing.T) {
 	p.want(0, ln.Addr().String(), "didn't close", "200ms")
 }
 
-// TestPeerThatSends: what comes back is ACKed, counted and thrown away.
+// TestPeerThatSends: what comes back is ACKed, counted and thrown away. On a jumbo link too, where a packet of the MTU's size
+// would not fit into the frame that it is received into: the MSS that we announce is what does.
 func TestPeerThatSends(t *testing.T) {
-	r := newRig(t, lab.Config{})
+	for _, mtu := range []int{1500, 9000} {
+		t.Run(strconv.Itoa(mtu), func(t *testing.T) { peerThatSends(t, mtu) })
+	}
+}
+
+func peerThatSends(t *testing.T, mtu int) {
+	r := newRig(t, lab.Config{MTU: mtu})
 	ln := r.listen()
 	path, _ := file(t, 1_000_000)
 	p := r.start(lab.Sender, nil, "send", "--json", ln.Addr().String(), path)
@@ -119,6 +127,7 @@ func TestPeerThatSends(t *testing.T) {
 	if n := p.report().number(t, "streams.0.bytes_received"); n != 300_000 {
 		t.Errorf("%.0f bytes received, want 300000", n)
 	}
+	r.clean()
 }
 
 func TestTinyWindows(t *testing.T) {
