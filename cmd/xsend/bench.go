@@ -46,16 +46,7 @@ func runBench(cmd *cobra.Command, std stdio, cfg bench.Config, asJSON bool) erro
 	}
 	defer release()
 	res, err := bench.Compare(in.polite, cfg)
-	switch {
-	case in.code() != 0:
-		return withCode(in.code(), err)
-	case err != nil:
-		return failed(err)
-	case asJSON:
-		return failed(printJSON(std.out, res))
-	}
-	printBench(std, &res)
-	return nil
+	return concluded(in, std, err, asJSON, res, func() { printBench(std, &res) })
 }
 
 func newBenchJumbo(std stdio) *cobra.Command {
@@ -80,16 +71,23 @@ func runJumbo(cmd *cobra.Command, std stdio, cfg bench.Config, asJSON bool) erro
 	}
 	defer release()
 	res, err := bench.CompareJumbo(in.polite, cfg)
+	return concluded(in, std, err, asJSON, res, func() {
+		fmt.Fprintf(std.out, "9000 over 1500 bytes, medians of %d paired rounds on veth, copy mode: raw %.2f (goal %.1f), over TCP %.2f (goal %.1f): %s\n",
+			res.Rounds, res.OverRaw, bench.RawJumboGoal, res.OverTCP, bench.TCPJumboGoal, metOrMissed(res.GoalMet))
+	})
+}
+
+// concluded is how a measurement ends: interrupted, failed, or with its result as JSON or told to people.
+func concluded(in *interruption, std stdio, err error, asJSON bool, result any, tell func()) error {
 	switch {
 	case in.code() != 0:
 		return withCode(in.code(), err)
 	case err != nil:
 		return failed(err)
 	case asJSON:
-		return failed(printJSON(std.out, res))
+		return failed(printJSON(std.out, result))
 	}
-	fmt.Fprintf(std.out, "9000 over 1500 bytes, medians of %d paired rounds on veth, copy mode: raw %.2f (goal %.1f), over TCP %.2f (goal %.1f): %s\n",
-		res.Rounds, res.OverRaw, bench.RawJumboGoal, res.OverTCP, bench.TCPJumboGoal, metOrMissed(res.GoalMet))
+	tell()
 	return nil
 }
 

@@ -82,18 +82,10 @@ func (f *gridFlags) run(cmd *cobra.Command, std stdio) (err error) {
 	in, release := catch(cmd.Context())
 	defer release()
 	res, err := grid.Measure(in.polite, f.cfg)
-	switch {
-	case in.code() != 0:
-		return withCode(in.code(), err)
-	case errors.Is(err, grid.ErrOtherState):
+	if in.code() == 0 && errors.Is(err, grid.ErrOtherState) {
 		return notStarted(err)
-	case err != nil:
-		return failed(err)
-	case f.asJSON:
-		return failed(printJSON(std.out, res))
 	}
-	printGrid(std, &res)
-	return nil
+	return concluded(in, std, err, f.asJSON, res, func() { printGrid(std, &res) })
 }
 
 func printTurn(std stdio, t grid.Turn) {
@@ -170,23 +162,18 @@ a millisecond on average, or the machine can't send more. "xsend bench wire" ask
 			in, release := catch(cmd.Context())
 			defer release()
 			h, err := grid.MeasureHeadroom(in.polite, self, func(s grid.Step) { printStep(std, s) })
-			switch {
-			case in.code() != 0:
-				return withCode(in.code(), err)
-			case err != nil:
-				return failed(err)
-			case asJSON:
-				return failed(printJSON(std.out, h))
-			}
-			fmt.Fprintf(std.out, "the wire carries %s of full frames without a loss: %.1f times the %s asked of it, goal %d: %s\n",
-				units.BitRate(h.Carried), h.Factor, units.BitRate(grid.MaxRate), grid.HeadroomGoal, metOrMissed(h.Met))
-			fmt.Fprintf(std.out, "the kernel's TCP without a bottleneck, sender and receiver on the same machine: %s, %d packets lost by the wire\n",
-				units.BitRate(h.TCP.BitsPerSecond), h.TCP.Unintended)
-			return nil
+			return concluded(in, std, err, asJSON, h, func() { printHeadroom(std, &h) })
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object at the end")
 	return cmd
+}
+
+func printHeadroom(std stdio, h *grid.Headroom) {
+	fmt.Fprintf(std.out, "the wire carries %s of full frames without a loss: %.1f times the %s asked of it, goal %d: %s\n",
+		units.BitRate(h.Carried), h.Factor, units.BitRate(grid.MaxRate), grid.HeadroomGoal, metOrMissed(h.Met))
+	fmt.Fprintf(std.out, "the kernel's TCP without a bottleneck, sender and receiver on the same machine: %s, %d packets lost by the wire\n",
+		units.BitRate(h.TCP.BitsPerSecond), h.TCP.Unintended)
 }
 
 func printStep(std stdio, s grid.Step) {
@@ -241,16 +228,7 @@ func runFair(cmd *cobra.Command, std stdio, cfg grid.FairConfig, asJSON bool) (e
 	in, release := catch(cmd.Context())
 	defer release()
 	r, err := grid.Fair(in.polite, cfg)
-	switch {
-	case in.code() != 0:
-		return withCode(in.code(), err)
-	case err != nil:
-		return failed(err)
-	case asJSON:
-		return failed(printJSON(std.out, r))
-	}
-	printFair(std, &r)
-	return nil
+	return concluded(in, std, err, asJSON, r, func() { printFair(std, &r) })
 }
 
 func printFair(std stdio, r *grid.FairResult) {
