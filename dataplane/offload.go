@@ -11,6 +11,9 @@ import (
 // first bears it.
 const TxMetadata = 1 << 1
 
+// packetContinues is the option of a descriptor whose packet goes on in the next one (XDP_PKT_CONTD).
+const packetContinues = 1 << 0
+
 // options are those of the descriptor of a packet.
 func options(tx *tcp.Tx) uint32 {
 	if tx.Metadata {

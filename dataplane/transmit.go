@@ -59,9 +59,6 @@ func (p *Poller) send(now tcp.Time, s *Stream, ask, at int) (packets, descs int)
 	return k, descs
 }
 
-// packetContinues is XDP_PKT_CONTD: the next descriptor is of the same packet.
-const packetContinues = 1
-
 // sendParts makes the descriptors of a packet's payload, behind that of its headers at at-1.
 func (p *Poller) sendParts(now tcp.Time, s *Stream, tx *tcp.Tx, at int) int {
 	for k := range tx.Rest[:tx.Parts] {

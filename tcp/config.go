@@ -65,6 +65,9 @@ type Config struct {
 	Resum bool
 }
 
+// MaxMTU is the largest that Config takes: jumbo packets with some room above 9000 bytes.
+const MaxMTU = 9216
+
 // Congestion names a congestion control.
 type Congestion string
 
@@ -80,8 +83,7 @@ const (
 func Congestions() []Congestion { return []Congestion{Cubic, Reno, Fixed, BBR} }
 
 const (
-	minMTU = 576  // https://www.rfc-editor.org/rfc/rfc791#section-3.1 (what every host takes)
-	maxMTU = 9216 // more than one chunk is refused by the caller, who knows the chunk
+	minMTU = 576 // https://www.rfc-editor.org/rfc/rfc791#section-3.1 (what every host takes)
 
 	// maxSlots full of the largest chunks are 2^30 bytes: sequence numbers compare over
 	// less than 2^31.
@@ -96,8 +98,8 @@ func (c *Config) validate(pool *umem.Pool) error {
 		return fmt.Errorf("%w: no pool", ErrBadConfig)
 	case c.Flow.LocalPort == 0 || c.Flow.RemotePort == 0:
 		return fmt.Errorf("%w: port 0", ErrBadConfig)
-	case c.MTU < minMTU || c.MTU > maxMTU:
-		return fmt.Errorf("%w: MTU %d: must be from %d to %d", ErrBadConfig, c.MTU, minMTU, maxMTU)
+	case c.MTU < minMTU || c.MTU > MaxMTU:
+		return fmt.Errorf("%w: MTU %d: must be from %d to %d", ErrBadConfig, c.MTU, minMTU, MaxMTU)
 	case c.Window < 0 || c.Window > 65535:
 		return fmt.Errorf("%w: receive window %d: must be from 0 to 65535", ErrBadConfig, c.Window)
 	case c.SendSlots != 0 && (c.SendSlots <= cutReserve || c.SendSlots > maxSlots):
@@ -114,7 +116,7 @@ func (c *Config) validate(pool *umem.Pool) error {
 	if err := c.validateTimes(); err != nil {
 		return err
 	}
-	if room := c.segmentRoom(pool.Region().ChunkSize()); c.MSS == 0 && c.MTU-40 > room || c.MSS > room {
+	if room := SegmentRoom(c.MaxSegs, pool.Region().ChunkSize()); c.MSS == 0 && c.MTU-40 > room || c.MSS > room {
 		return fmt.Errorf("%w: MTU %d, MSS %d: a packet over frames of %d bytes carries %d bytes of payload",
 			ErrBadConfig, c.MTU, c.MSS, pool.Region().ChunkSize(), room)
 	}

@@ -214,7 +214,7 @@ func TestConfigRefused(t *testing.T) {
 	for name, edit := range map[string]func(*Config){
 		"no port":       func(c *Config) { c.Flow.RemotePort = 0 },
 		"MTU small":     func(c *Config) { c.MTU = minMTU - 1 },
-		"MTU large":     func(c *Config) { c.MTU = maxMTU + 1 },
+		"MTU large":     func(c *Config) { c.MTU = MaxMTU + 1 },
 		"MTU > chunk":   func(c *Config) { c.MTU = 3000 },
 		"MSS > chunk":   func(c *Config) { c.MTU, c.MSS = 3000, 2000 },
 		"MSS small":     func(c *Config) { c.MSS = minMSS - 1 },

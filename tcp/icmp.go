@@ -68,7 +68,7 @@ func (c *Conn) leastMTU() int {
 // https://www.rfc-editor.org/rfc/rfc1191#section-5 that names no MTU gets the least; in IPv6 one that
 // names less than the least is not believed.
 func (c *Conn) lowerMTU(now Time, e *wire.ICMPError) {
-	mtu := int(min(e.MTU, maxMTU))
+	mtu := int(min(e.MTU, MaxMTU))
 	if c.cfg.Flow.Is4() {
 		mtu = max(mtu, minPathMTU4)
 	}

@@ -34,9 +34,9 @@ func (c *Conn) scattered() bool { return c.cfg.MaxSegs > 1 }
 // MaxParts is the most ranges of payload in a packet of so many descriptors; 0 in the linear layout.
 func MaxParts(maxSegs int) int { return min(max(maxSegs-1, 0), maxSpans) }
 
-// segmentRoom is the payload bytes that one packet over frames of chunk bytes carries in any case.
-func (c *Config) segmentRoom(chunk int) int {
-	if n := MaxParts(c.MaxSegs); n > 0 {
+// SegmentRoom is the payload bytes that a packet of so many descriptors over frames of chunk bytes carries in any case.
+func SegmentRoom(maxSegs, chunk int) int {
+	if n := MaxParts(maxSegs); n > 0 {
 		return max(n-1, 1) * (chunk - metadataRoom) // it may begin anywhere in the first
 	}
 	return chunk - Headroom

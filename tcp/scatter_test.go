@@ -193,8 +193,7 @@ func TestScatterNumbers(t *testing.T) {
 		{0, false, 256, 0, 2048 - 256}, {1, false, 256, 0, 2048 - 256}, {1, true, 256, 0, 2048 - 256}, {2, false, 0, 1, 2048 - 64}, {2, true, 64, 1, 2048 - 64},
 		{3, true, 64, 2, 2048 - 64}, {4, false, 0, 3, 2 * (2048 - 64)}, {5, false, 0, 4, 3 * (2048 - 64)}, {18, true, 64, 4, 3 * (2048 - 64)},
 	} {
-		cfg := Config{MaxSegs: c.segs}
-		if off, parts, room := PayloadOffset(c.segs, c.metadata), MaxParts(c.segs), cfg.segmentRoom(2048); off != c.offset || parts != c.parts || room != c.room {
+		if off, parts, room := PayloadOffset(c.segs, c.metadata), MaxParts(c.segs), SegmentRoom(c.segs, 2048); off != c.offset || parts != c.parts || room != c.room {
 			t.Errorf("%+v: offset %d, %d parts, %d bytes", c, off, parts, room)
 		}
 	}

@@ -19,7 +19,7 @@ const (
 
 // largestMTU is the bytes of IP packet that a frame can carry both ways.
 func largestMTU(chunk int) int {
-	return min(chunk-xdpHeadroom-etherMost, chunk-tcp.Headroom+leastHeader)
+	return min(chunk-xdpHeadroom-etherMost, tcp.SegmentRoom(1, chunk)+leastHeader)
 }
 
 // chooseGeometry fixes chunk size, frames and queues.

@@ -89,10 +89,8 @@ func (s *Session) scatteredMTU(chunk int) int {
 	return segsMTU(chunk, tcp.MaxDescs)
 }
 
-// segsMTU is that of packets of so many descriptors. The first range of payload may begin anywhere in its frame.
-func segsMTU(chunk, segs int) int {
-	return min(9216, max(tcp.MaxParts(segs)-1, 1)*(chunk-64)+leastHeader)
-}
+// segsMTU is that of packets of so many descriptors.
+func segsMTU(chunk, segs int) int { return min(tcp.MaxMTU, tcp.SegmentRoom(segs, chunk)+leastHeader) }
 
 // fewSegs says of how many descriptors a packet is, where the driver is what limits it.
 func (s *Session) fewSegs() string {
