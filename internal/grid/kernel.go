@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 
+	"github.com/xsend/xsend/internal/kerneltcp"
 	"github.com/xsend/xsend/internal/pattern"
 	"golang.org/x/sys/unix"
 )
@@ -29,7 +30,7 @@ func RunKernel(target, congestion string) (r KernelReport, err error) {
 	if err != nil {
 		return r, err
 	}
-	fd, err := connect(to, congestion)
+	fd, err := kerneltcp.Connect(to, congestion, "")
 	if err != nil {
 		return r, fmt.Errorf("%v: %w", to, err)
 	}
@@ -68,22 +69,4 @@ func pour(fd int) (total int64, err error) {
 			rest = rest[n:]
 		}
 	}
-}
-
-func connect(to netip.AddrPort, congestion string) (int, error) {
-	family, sa := unix.AF_INET, unix.Sockaddr(&unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().Unmap().As4()})
-	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return -1, err
-	}
-	if err = unix.SetsockoptString(fd, unix.IPPROTO_TCP, unix.TCP_CONGESTION, congestion); err != nil {
-		err = fmt.Errorf("set TCP_CONGESTION to %s: %w", congestion, err)
-	} else {
-		err = unix.Connect(fd, sa)
-	}
-	if err != nil {
-		unix.Close(fd)
-		return -1, err
-	}
-	return fd, nil
 }

@@ -3,11 +3,11 @@ package matrix
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"time"
 
 	"github.com/xsend/xsend/internal/ethtool"
+	"github.com/xsend/xsend/internal/kerneltcp"
 	"golang.org/x/sys/unix"
 )
 
@@ -48,7 +48,7 @@ func Baseline(call, target, link string, seconds float64) (r BaselineReport, err
 	if err != nil {
 		return r, err
 	}
-	fd, err := connect(to, link)
+	fd, err := kerneltcp.Connect(to, congestion, link)
 	if err != nil {
 		return r, fmt.Errorf("%v: %w", to, err)
 	}
@@ -70,36 +70,6 @@ func Baseline(call, target, link string, seconds float64) (r BaselineReport, err
 	r.CPU = CPU{User: 100 * (spent.user - used.user) / r.Seconds, System: 100 * (spent.system - used.system) / r.Seconds}
 	r.Bytes = f.sent
 	return r, errors.Join(r.socket(fd), r.evidence(fd, f, link))
-}
-
-// connect connects by way of the interface, whatever the routes say.
-func connect(to netip.AddrPort, link string) (fd int, err error) {
-	family, sa := unix.AF_INET, unix.Sockaddr(&unix.SockaddrInet4{Port: int(to.Port())})
-	if addr := to.Addr().Unmap(); addr.Is4() {
-		sa.(*unix.SockaddrInet4).Addr = addr.As4()
-	} else {
-		scope := uint32(0)
-		if zone, err := net.InterfaceByName(addr.Zone()); err == nil {
-			scope = uint32(zone.Index)
-		}
-		family, sa = unix.AF_INET6, &unix.SockaddrInet6{Port: int(to.Port()), Addr: addr.As16(), ZoneId: scope}
-	}
-	fd, err = unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return -1, err
-	}
-	if err = unix.SetsockoptString(fd, unix.IPPROTO_TCP, unix.TCP_CONGESTION, congestion); err != nil {
-		err = fmt.Errorf("set TCP_CONGESTION to %s: %w", congestion, err)
-	} else if err = unix.BindToDevice(fd, link); err != nil {
-		err = fmt.Errorf("bind to %s: %w", link, err)
-	} else {
-		err = unix.Connect(fd, sa)
-	}
-	if err != nil {
-		unix.Close(fd)
-		return -1, err
-	}
-	return fd, nil
 }
 
 // finish closes behind what was sent and waits for the peer's FIN: everything is ACKed then.

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"testing"
 
+	"github.com/xsend/xsend/internal/kerneltcp"
 	"github.com/xsend/xsend/internal/sink"
 	"golang.org/x/sys/unix"
 )
@@ -74,7 +75,7 @@ func TestNothingIsWrittenTooEarly(t *testing.T) {
 		call  string
 		hasty bool
 	}{{CallSend, false}, {CallSendfile, false}, {CallZerocopy, false}, {CallSendfile, true}} {
-		fd, err := connect(netip.MustParseAddrPort(to), "lo")
+		fd, err := kerneltcp.Connect(netip.MustParseAddrPort(to), congestion, "lo")
 		if err != nil {
 			t.Fatal(err)
 		}
