@@ -57,6 +57,7 @@ func (p *Poller) commit(now tcp.Time, l *lane, c *commit) {
 		stream: s, cookie: c.cookie, start: s.end, length: c.length, next: umem.NoFrame, live: true,
 	}
 	s.end += uint64(c.length)
+	p.sums.admitted(c.frame)
 	switch {
 	case s.closing || s.bits&isEnded != 0:
 		p.giveUp(now, c.frame)

@@ -40,6 +40,7 @@ type Counters struct {
 // publish makes the counters visible to other goroutines.
 func (p *Poller) publish() {
 	p.counters.Out = uint64(p.flights.out)
+	p.sums.publish()
 	p.shown.mu.Lock()
 	p.shown.counters = p.counters
 	p.shown.mu.Unlock()

@@ -50,6 +50,8 @@ func (p *Poller) mayOpen(w *Writer, cfg *tcp.Config) error {
 		return p.failed
 	case p.closing:
 		return ErrStopped
+	case p.sums.spoiled() != nil:
+		return p.sums.spoiled()
 	case w == nil || w.poller != p || w.lane.left:
 		return fmt.Errorf("%w: the writer is not one of this poller", ErrBadConfig)
 	case cfg.Checksum == tcp.ChecksumOffload && !p.caps.TxMetadata:

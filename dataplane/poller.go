@@ -35,6 +35,7 @@ type Config struct {
 	RxFrames   int                 // frames kept with the kernel for receiving; 0 = the fill ring's size
 	MaxStreams int                 // streams at once; 0 = 256
 	Stall      tcp.Duration        // without a completion before the queue counts as dead; 0 = 1 s
+	Audit      *PayloadAudit       // compares payload with what was committed; nil = nobody does
 	Directory  *Directory          // the other pollers of the same NIC; nil = there are none
 	Tap        *Tap                // gets a copy of every packet; nil = none
 	Clock      func() tcp.Time     // Run's clock, monotonic; nil = the system's
@@ -54,6 +55,7 @@ type Poller struct {
 
 	flights    flights
 	records    []record // by index of the frame in the pool
+	sums       *sums    // nil: payload is not audited
 	ready      readyQueue
 	deadlines  deadlines
 	flows      map[wire.Flow]*Stream
@@ -124,6 +126,7 @@ func New(cfg Config) (*Poller, error) {
 		changed:   make([]*Stream, 0, cfg.MaxStreams),
 		perPacket: 1 + tcp.MaxParts(caps.MaxSegs), payloadAt: tcp.PayloadOffset(caps.MaxSegs, caps.TxMetadata),
 	}
+	p.sums = newSums(&cfg, p.payloadAt)
 	p.descs = make([]umem.Desc, min(txBatch*p.perPacket, caps.TxRing))
 	p.submitted = make([]umem.Frame, 0, len(p.descs))
 	// The kernel takes no descriptor off the TX ring before it has a place in the
@@ -189,6 +192,7 @@ func (p *Poller) Step(now tcp.Time) (work int) {
 	sent := p.transmit(now)
 	p.refill()
 	p.watch(now, completions, sent)
+	p.endAudited(now)
 	p.publishLanes()
 	return work + sent
 }

@@ -146,6 +146,7 @@ func (p *Poller) releaseSubmitted() {
 func (p *Poller) release(f umem.Frame, early bool) {
 	r := &p.records[p.pool.Index(f)]
 	l := r.stream.writer.lane
+	p.auditRelease(f, r, early)
 	p.count(r)
 	l.lent++
 	if l.left {

@@ -132,6 +132,7 @@ func (w *Writer) commit(s *Stream, b Buf, n int, cookie uint64) {
 		panic(fmt.Sprintf("dataplane: commit of %d bytes in a frame of %d", n, len(b.Bytes)))
 	}
 	w.unreserve(s, b.Frame, "commit")
+	w.poller.sums.committed(b.Frame, n)
 	w.push(commit{stream: s, cookie: cookie, frame: b.Frame, length: uint32(n)})
 }
 

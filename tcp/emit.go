@@ -30,6 +30,7 @@ func (c *Conn) emitSlot(now Time, i int32, tx *Tx) bool {
 	ecn, told := c.mark(s)
 	c.put(tx, frame, off, int(s.length), &wire.Header{Seq: uint32(s.seq), Flags: flags | told, ECN: ecn, Options: c.options(now)}, s.sum)
 	tx.Ref, tx.Again, tx.Source = c.q.ref(i), s.xmits > 0, umem.NoFrame
+	tx.Offset = uint32(s.seq) - uint32(c.iss) - 1
 	switch {
 	case s.nspans > 0 && c.scattered():
 		c.scatter(s, tx)

@@ -18,6 +18,7 @@ type Tx struct {
 	// Source is the writer's frame whose payload this packet carries, NoFrame for
 	// control segments. It is Frame, or the frame that a split tail was copied from.
 	Source umem.Frame
+	Offset uint32 // of the first payload byte in the stream, modulo 2^32; says nothing of a packet without payload of the stream
 }
 
 // Part is payload of a packet, in place.
