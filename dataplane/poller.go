@@ -5,6 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/xsend/xsend/dataplane/trap"
 	"github.com/xsend/xsend/internal/wire"
 	"github.com/xsend/xsend/tcp"
 	"github.com/xsend/xsend/umem"
@@ -35,6 +36,7 @@ type Config struct {
 	RxFrames   int                 // frames kept with the kernel for receiving; 0 = the fill ring's size
 	MaxStreams int                 // streams at once; 0 = 256
 	Stall      tcp.Duration        // without a completion before the queue counts as dead; 0 = 1 s
+	Trap       *trap.Trap          // over Pool's region; Pool must be new. nil = the writers' view is not protected
 	Audit      *PayloadAudit       // compares payload with what was committed; nil = nobody does
 	Directory  *Directory          // the other pollers of the same NIC; nil = there are none
 	Tap        *Tap                // gets a copy of every packet; nil = none
@@ -55,7 +57,8 @@ type Poller struct {
 
 	flights    flights
 	records    []record // by index of the frame in the pool
-	sums       *sums    // nil: payload is not audited
+	trap       *trap.Trap
+	sums       *sums // nil: payload is not audited
 	ready      readyQueue
 	deadlines  deadlines
 	flows      map[wire.Flow]*Stream
@@ -118,6 +121,9 @@ func New(cfg Config) (*Poller, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
+	if err := share(cfg.Pool, cfg.Trap); err != nil {
+		return nil, err
+	}
 	caps := cfg.Port.Caps()
 	p := &Poller{
 		pool: cfg.Pool, port: cfg.Port, caps: caps, mode: cfg.Release, verify: !cfg.TrustRX, tap: cfg.Tap,
@@ -126,6 +132,7 @@ func New(cfg Config) (*Poller, error) {
 		changed:   make([]*Stream, 0, cfg.MaxStreams),
 		perPacket: 1 + tcp.MaxParts(caps.MaxSegs), payloadAt: tcp.PayloadOffset(caps.MaxSegs, caps.TxMetadata),
 	}
+	p.trap = cfg.Trap
 	p.sums = newSums(&cfg, p.payloadAt)
 	p.descs = make([]umem.Desc, min(txBatch*p.perPacket, caps.TxRing))
 	p.submitted = make([]umem.Frame, 0, len(p.descs))

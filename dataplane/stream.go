@@ -42,9 +42,10 @@ type Stream struct {
 	_ [64]byte
 
 	// The writer's.
-	held   int   // frames reserved or committed, and not released
-	closed bool  // CloseWrite was called
-	pipe   *Pipe // nil: there is none
+	held   int    // frames reserved or committed, and not released
+	closed bool   // CloseWrite was called
+	wrote  uint64 // bytes committed; only with a trap
+	pipe   *Pipe  // nil: there is none
 
 	_ [64]byte
 

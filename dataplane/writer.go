@@ -29,6 +29,7 @@ type Writer struct {
 	bufs     int          // frames in a Buf
 	piped    bool         // it has a pipe
 	marked   []*Pipe      // with marks that were not reached
+	trap     writerTrap
 	polling  bool
 	gone     bool
 
@@ -60,7 +61,7 @@ func (p *Poller) NewWriter(frames int) (*Writer, error) {
 	}
 	w := &Writer{
 		poller: p, free: make([]umem.Frame, 0, frames), reserved: make([]*Stream, p.pool.Len()),
-		wake: make(chan struct{}, 1),
+		wake: make(chan struct{}, 1), trap: p.newWriterTrap(frames),
 	}
 	l := &lane{writer: w, most: frames}
 	// Each frame is in one ring at a time, and a stream is closed once.
@@ -77,6 +78,7 @@ func (p *Poller) NewWriter(frames int) (*Writer, error) {
 // established, takes no more, has used up its budget, or no frame is there now.
 func (w *Writer) Reserve(s *Stream) (Buf, bool) {
 	w.check(s)
+	w.trap.conceal()
 	if s.closed || s.reached.Load()&(isEstablished|isEnded) != isEstablished || s.held >= int(s.budget.Load()) {
 		return Buf{}, false
 	}
@@ -84,6 +86,7 @@ func (w *Writer) Reserve(s *Stream) (Buf, bool) {
 	if !ok {
 		return Buf{}, false
 	}
+	w.trap.allow(f)
 	w.reserved[w.poller.pool.Index(f)] = s
 	w.bufs++
 	s.held++
@@ -132,6 +135,7 @@ func (w *Writer) commit(s *Stream, b Buf, n int, cookie uint64) {
 		panic(fmt.Sprintf("dataplane: commit of %d bytes in a frame of %d", n, len(b.Bytes)))
 	}
 	w.unreserve(s, b.Frame, "commit")
+	w.trap.commit(s, b.Frame, n, cookie)
 	w.poller.sums.committed(b.Frame, n)
 	w.push(commit{stream: s, cookie: cookie, frame: b.Frame, length: uint32(n)})
 }
@@ -140,6 +144,7 @@ func (w *Writer) commit(s *Stream, b Buf, n int, cookie uint64) {
 func (w *Writer) Abandon(s *Stream, b Buf) {
 	w.check(s)
 	w.unreserve(s, b.Frame, "abandon")
+	w.trap.forbid(b.Frame)
 	s.held--
 	w.free = append(w.free, b.Frame)
 }
@@ -156,17 +161,19 @@ func (w *Writer) CloseWrite(s *Stream) {
 }
 
 // Releases takes releases, at most len(out), and returns how many. Their bytes (see
-// Payload) are the writer's until the next Reserve.
+// Payload) are the writer's until the next Reserve, Releases, Poll or Wait.
 func (w *Writer) Releases(out []Release) int {
+	w.trap.conceal()
+	w.giveBack() // what was shown the last time
 	n := w.releases.Peek(len(out))
 	for i := range out[:n] {
 		out[i] = w.releases.Take()
+		w.trap.show(out[i].Frame)
 		w.tell(&out[i])
 		w.took(&out[i])
 	}
 	if n > 0 {
 		w.releases.Release()
-		w.giveBack()
 	}
 	return n
 }
@@ -178,13 +185,16 @@ func (w *Writer) Poll() int {
 		return 0
 	}
 	w.polling = true
+	w.trap.conceal()
 	n := w.releases.Peek(w.releases.Cap())
 	for range n {
 		r := w.releases.Take()
+		w.trap.allow(r.Frame)
 		w.tell(&r)
 		if w.OnRelease != nil {
 			w.OnRelease(r, w.Payload(&r))
 		}
+		w.trap.forbid(r.Frame)
 		w.took(&r)
 	}
 	w.polling = false
@@ -237,6 +247,7 @@ func (w *Writer) Close() {
 		panic(fmt.Sprintf("dataplane: writer closed with %d frames reserved", w.bufs))
 	}
 	w.gone = true
+	w.trap.conceal()
 	for _, p := range w.marked {
 		p.leave()
 	}
@@ -272,6 +283,8 @@ func (w *Writer) push(c commit) {
 // frames, releases, or news of one of its streams. It may return early. It needs a
 // poller that runs.
 func (w *Writer) Wait(ctx context.Context) error {
+	w.trap.conceal()
+	w.giveBack()
 	for {
 		if n := w.seq.Load(); n != w.seen {
 			w.seen = n

@@ -65,6 +65,8 @@ var pureExceptions = []struct{ in, path string }{
 	{"umem", "sync/atomic"},                     // words shared with the kernel
 	{"umem/region.go", "os"},                    // the page size
 	{"umem/region.go", "golang.org/x/sys/unix"}, // the one file that maps memory
+	{"umem/protect.go", "os"},
+	{"umem/protect.go", "golang.org/x/sys/unix"}, // mprotect
 }
 
 // timeless packages read no clock, their tests neither.
