@@ -59,15 +59,6 @@ func (h *hold) who() string {
 	return "nobody"
 }
 
-// WriterAt is the frame that an address of the writers' view lies in, and where in it; false where it lies in none.
-func (r *Region) WriterAt(addr uintptr) (f Frame, offset int, ok bool) {
-	n := addr - r.WriterBase()
-	if n >= uintptr(r.frames)<<r.shift {
-		return NoFrame, 0, false
-	}
-	return Frame(n >> r.shift), int(n & (1<<r.shift - 1)), true
-}
-
 // WriterBase is the address at which the writers' view begins.
 func (r *Region) WriterBase() uintptr {
 	// Valid: the address is only compared; the region is not on the heap and does not move.
