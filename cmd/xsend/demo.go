@@ -44,6 +44,8 @@ func demoSender(cmd *cobra.Command, cfg *demo.Config) {
 	choice(cmd, &cfg.SG, "sg", "", "packets of several descriptors", "auto", "off", "on")
 	choice(cmd, &cfg.Mode, "mode", "", "how the kernel takes frames; a veth pair copies", "auto", "copy", "zerocopy")
 	choice(cmd, &cfg.Attach, "attach", "", "how the XDP program is attached", "auto", "native", "generic")
+	cmd.Flags().BoolVar(&cfg.Audit, "audit", false, "compare payload with what was committed, as with xsend send")
+	cmd.Flags().BoolVar(&cfg.Trap, "trap", false, "make a write to a frame that is not its writer's a fault, as with xsend send")
 }
 
 func runDemo(cmd *cobra.Command, std stdio, cfg demo.Config, asJSON bool) (err error) {

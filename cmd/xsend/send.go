@@ -122,6 +122,8 @@ func (f *sendFlags) dataplaneFlags(cmd *cobra.Command) {
 	flags.Var(timeValue(&f.cfg.BusyPoll, time.Microsecond), "busy-poll", "have system calls poll the driver for so long instead of waiting for interrupts, in microseconds or as a duration (default: off)")
 	flags.BoolVar(&f.cfg.HugePages, "hugepages", false, "back frames with 2 MiB pages, which must be reserved (vm.nr_hugepages)")
 	choice(cmd, &f.cfg.Release, "release", "", "when a frame is handed back; all but ack are wrong on purpose", "ack", "completion", "submit", "acked")
+	flags.BoolVar(&f.cfg.Audit, "audit", false, "compare payload with what was committed, before each transmission and before a frame is handed back: a difference is named, and ends the run with exit code 1")
+	flags.BoolVar(&f.cfg.Trap, "trap", false, "make a write to a frame that is not its writer's a fault where it is done (slow: for debugging); needs chunks of a page, which is the default with it, and no huge pages")
 	flags.StringVar(&f.cfg.Pcap, "pcap", "", "write what is sent and received to this pcapng `FILE`")
 }
 
@@ -185,6 +187,7 @@ func (f *sendFlags) config(cmd *cobra.Command, std stdio, args []string) (err er
 	}
 	f.cfg.Interval, f.cfg.Discard = f.interval, !f.asJSON
 	f.cfg.NoWakeup = f.wakeup == "off"
+	f.cfg.Monitor = []string{"/proc/self/exe", trapCommand}
 	f.cfg.Tagged = cmd.Flags().Changed("vlan")
 	f.cfg.Parameters = map[string]string{}
 	cmd.Flags().VisitAll(func(flag *pflag.Flag) {

@@ -8,10 +8,14 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	"github.com/xsend/xsend/dataplane/session"
 	"github.com/xsend/xsend/hw"
 	"github.com/xsend/xsend/hw/settings"
 	"github.com/xsend/xsend/internal/transfer"
 )
+
+// trapCommand is the hidden subcommand that the monitor of a write trap runs.
+const trapCommand = "trap"
 
 // guardCommand is the hidden subcommand that a guardian runs.
 const guardCommand = "guard"
@@ -155,6 +159,14 @@ func restoreVerdict(std stdio, name string, done []settings.Recovered, err error
 	}
 	fmt.Fprintf(std.out, "%snothing to restore\n", name)
 	return nil
+}
+
+// newTrap is the monitor's process, which a run with --trap starts.
+func newTrap() *cobra.Command {
+	return &cobra.Command{
+		Use: trapCommand, Hidden: true, Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error { return failed(session.TrapMonitor()) },
+	}
 }
 
 // newGuard is the guardian's process, which a run with changed settings starts.

@@ -207,11 +207,29 @@ func sumLines(b *strings.Builder, r *transfer.Report) {
 	if r.Witnessed {
 		fmt.Fprintf(b, "witness     %d descriptors rewritten in flight\n", r.RewrittenInFlight)
 	}
+	evidenceLines(b, r)
 	if r.SHA256 != "" {
 		fmt.Fprintf(b, "sha256      %s\n", r.SHA256)
 	}
 	if r.Pcap != nil {
 		fmt.Fprintf(b, "capture     %s, %d packets, %d lost\n", r.Pcap.File, r.Pcap.Packets, r.Pcap.Lost)
+	}
+}
+
+// evidenceLines say what audit and trap saw.
+func evidenceLines(b *strings.Builder, r *transfer.Report) {
+	if a := r.Audit; a != nil {
+		differences := "no difference"
+		if a.Changed != nil {
+			differences = "a difference: below"
+		}
+		fmt.Fprintf(b, "audit       %d commits, compared in %d transmissions and %d releases: %s\n", a.Commits, a.Transmissions, a.Releases, differences)
+	}
+	if t := r.Trap; t != nil {
+		fmt.Fprintf(b, "trap        %d calls of mprotect\n", t.Calls)
+		if t.Stray != nil {
+			fmt.Fprintf(b, "            a stray write by:\n%s", t.Stray.Stack)
+		}
 	}
 }
 

@@ -12,8 +12,10 @@ import (
 // Report is what is left when a session is over.
 type Report struct {
 	Frames            Frames
-	Counters          dataplane.Counters // over all queues
-	RewrittenInFlight uint64             // descriptors whose bytes changed under the kernel; only with Config.Witness
+	Counters          dataplane.Counters     // over all queues
+	RewrittenInFlight uint64                 // descriptors whose bytes changed under the kernel; only with Config.Witness
+	Audit             *dataplane.AuditReport // nil without Config.Audit
+	TrapCalls         uint64                 // of mprotect, for frames; 0 without Config.Trap
 	Program           xdpprog.Counters
 	Settings          []settings.Setting // of the NIC, while the session lasted; those of Config.Settings first
 	Restored          *settings.Restored // how the NIC was put back; nil where nothing was set
@@ -73,6 +75,7 @@ func (s *Session) close() (Report, error) {
 	report.settle(s.set)
 	report.Counters = s.Counters()
 	report.RewrittenInFlight = s.RewrittenInFlight()
+	err = errors.Join(err, s.reportEvidence(&report))
 	for _, q := range s.queues {
 		report.add(q)
 	}
@@ -109,6 +112,7 @@ func (s *Session) stop() error {
 	for _, q := range s.queues {
 		errs = append(errs, q.free())
 	}
+	errs = append(errs, s.closeEvidence())
 	if s.region != nil {
 		errs = append(errs, s.region.Close())
 	}

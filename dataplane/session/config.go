@@ -78,6 +78,16 @@ type Config struct {
 	// it is completed: Report.RewrittenInFlight. It is always on in the wrong
 	// release modes.
 	Witness bool
+	// Audit compares payload with what was committed, before each transmission and before the release: see dataplane.PayloadAudit. A
+	// difference ends every connection, and Close, with a *dataplane.Changed. It takes as much memory again as the frames.
+	Audit bool
+	// Trap makes the writers' view of a frame read-only while it is not its writer's: see package trap. It needs chunks of a page (Chunk 0 is
+	// one, then), and no more frames than the kernel has mappings for; Open refuses it else, and with the asavie binding and huge pages
+	// (umem.ErrProtect).
+	Trap bool
+	// Monitor is the command of a process that calls TrapMonitor: with Trap it says which frame a stray store was to that ended this process; empty
+	// starts none. One session of a process can have one.
+	Monitor []string
 	// Tap, where set, makes a tap for each queue's poller, which then gets a copy of
 	// every packet sent and received. size is the most bytes of one.
 	Tap func(size int) *dataplane.Tap

@@ -49,15 +49,18 @@ func (s *Session) chooseGeometry() error {
 	if c.Frames == 0 {
 		c.Frames = DefaultFrames + c.Queues*(rxFrames+reserveFrames)
 	}
+	if err := s.checkTrapped(); err != nil {
+		return err
+	}
 	return s.checkFrames()
 }
 
 // defaultChunk is the small one where copy mode is certain and the MTU fits. In
 // zero-copy mode some drivers (igb) receive into a chunk in whole KiB behind its
-// headroom, and cut what is longer.
+// headroom, and cut what is longer. A trap goes by the page.
 func (s *Session) defaultChunk() int {
 	copies := s.cfg.Mode == afxdp.ModeCopy || believesChecksums(s.link.Kind)
-	if !s.sg && copies && s.link.MTU <= largestMTU(umem.MinChunk) {
+	if !s.cfg.Trap && !s.sg && copies && s.link.MTU <= largestMTU(umem.MinChunk) {
 		return umem.MinChunk
 	}
 	return umem.MaxChunk

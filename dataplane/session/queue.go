@@ -41,6 +41,9 @@ func (s *Session) openQueues(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	if err := s.openEvidence(); err != nil {
+		return err
+	}
 	directory := new(dataplane.Directory)
 	s.trust = s.cfg.RXChecksum == RXTrust || s.cfg.RXChecksum == RXAuto && believesChecksums(s.link.Kind)
 	for i := range s.cfg.Queues {
@@ -80,7 +83,7 @@ func (s *Session) openQueue(ctx context.Context, q *queue, d *dataplane.Director
 		return err
 	}
 	q.poller, err = dataplane.New(dataplane.Config{
-		Pool: pool, Port: q.port, Reopen: s.reopen(q), Release: s.cfg.Release, TrustRX: s.trust,
+		Pool: pool, Port: q.port, Reopen: s.reopen(q), Release: s.cfg.Release, TrustRX: s.trust, Audit: s.audit, Trap: s.trap,
 		RxFrames: min(rxFrames, q.caps.FillRing), MaxStreams: 1 << 12, Directory: d, Tap: s.tap(), CPU: s.pin(q.index),
 	})
 	if err != nil {

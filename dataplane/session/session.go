@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/xsend/xsend/dataplane"
+	"github.com/xsend/xsend/dataplane/trap"
 	"github.com/xsend/xsend/hw"
 	"github.com/xsend/xsend/hw/settings"
 	"github.com/xsend/xsend/umem"
@@ -62,6 +63,8 @@ type Session struct {
 	set          *settings.Run // nil where nothing was to be set
 	prog         *xdpprog.Program
 	region       *umem.Region // shared by all queues of the native binding
+	audit        *dataplane.PayloadAudit
+	trap         *trap.Trap
 	queues       []*queue
 	follow       *follower
 	secret       secret
@@ -151,6 +154,9 @@ func (c *Config) setDefaults() error {
 		return fmt.Errorf("%w: rings of %d entries: must be a power of two from %d to %d", ErrConfig, c.Ring, minRing, maxRing)
 	}
 	if err := c.checkKnobs(); err != nil {
+		return err
+	}
+	if err := c.checkTrap(); err != nil {
 		return err
 	}
 	if c.Writers == 0 {

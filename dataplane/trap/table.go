@@ -84,7 +84,12 @@ func openTable(fd int) (t table, err error) {
 	return t, nil
 }
 
-func (t *table) unmap() error { return unix.Munmap(t.mem) }
+// unmap ends the table: no address is found in it any more.
+func (t *table) unmap() error {
+	mem := t.mem
+	t.mem, t.frames = nil, 0
+	return unix.Munmap(mem)
+}
 
 // ledger is the memory for the pool of n frames from first on.
 func (t *table) ledger(first umem.Frame, n int) []byte {

@@ -38,6 +38,7 @@ type Config struct {
 	// What is asked of the sender, as the flags of "xsend send" of these names have it; "" is its default.
 	Checksum, RXChecksum, SG, Mode, Attach string
 	Fallback                               bool // take the engine's checksums where Checksum would be refused
+	Audit, Trap                            bool
 
 	// Say is told what is being done, a sentence at a time.
 	Say func(string)

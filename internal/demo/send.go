@@ -52,8 +52,13 @@ func (c *Config) arguments() []string {
 			args = append(args, f.name, f.value)
 		}
 	}
-	if c.Fallback {
-		args = append(args, "--allow-fallback")
+	for _, f := range []struct {
+		name string
+		on   bool
+	}{{"--allow-fallback", c.Fallback}, {"--audit", c.Audit}, {"--trap", c.Trap}} {
+		if f.on {
+			args = append(args, f.name)
+		}
 	}
 	return args
 }

@@ -87,6 +87,10 @@ type Config struct {
 
 	Settings settings.Config // what the NIC is set to; without a Change it is left alone
 
+	Audit   bool     // compare payload with what was committed
+	Trap    bool     // make a store to a frame that is not its writer's a fault
+	Monitor []string // the command that explains a fault which ended the process; see session.Config.Monitor
+
 	Rewrite bool   // overwrite each frame with Marker as soon as it is handed back
 	Hash    bool   // SHA-256 of what was sent
 	Pcap    string // write what the engine sent and received to this file
@@ -173,6 +177,7 @@ func (c *Config) sessionConfig(dst netip.AddrPort) (session.Config, error) {
 		Checksum: session.Checksum(c.Checksum), RXChecksum: session.RXChecksum(c.RXChecksum), AllowFallback: c.Fallback,
 		Queues: c.Queues, Frames: c.Frames, Chunk: c.Chunk, Writers: c.Parallel, Witness: c.Rewrite, Warn: c.Warn,
 		NoWakeup: c.NoWakeup, Budget: c.Budget, BusyPoll: c.BusyPoll, HugePages: c.HugePages, Settings: c.Settings, Steer: c.Steer,
+		Audit: c.Audit, Trap: c.Trap, Monitor: c.Monitor,
 	}
 	var errs []error
 	read := func(err error) { errs = append(errs, err) }

@@ -35,6 +35,7 @@ type fakeConn struct {
 	release   func(dataplane.Release, []byte)
 	lie       func(*dataplane.Release) // changes a release on its way
 	stats     func() tcp.Stats         // instead of its own
+	guard     func(func() error) error // instead of none
 
 	closed, aborted, left bool
 }
@@ -111,6 +112,15 @@ func (c *fakeConn) Abandon(b dataplane.Buf) {
 	delete(c.reserved, b.Frame)
 	c.free = append(c.free, b.Frame)
 }
+
+func (c *fakeConn) Guard(f func() error) error {
+	if c.guard != nil {
+		return c.guard(f)
+	}
+	return f()
+}
+
+func (c *fakeConn) Explain(err error, _ ...[]byte) error { return err }
 
 func (c *fakeConn) OnRelease(f func(dataplane.Release, []byte)) { c.release = f }
 

@@ -25,6 +25,9 @@ type connection interface {
 	ReserveWait(context.Context) (dataplane.Buf, error)
 	Commit(b dataplane.Buf, n int, cookie uint64)
 	Abandon(dataplane.Buf)
+	// Guard runs what writes to frames, Explain says what a system call that did has failed for.
+	Guard(func() error) error
+	Explain(err error, bufs ...[]byte) error
 	// OnRelease sets the function that is told of releases by Poll, Reserve and ReserveWait.
 	OnRelease(func(dataplane.Release, []byte))
 	Poll() int

@@ -42,6 +42,10 @@ func (c realConnection) ReserveWait(ctx context.Context) (dataplane.Buf, error) 
 func (c realConnection) Commit(b dataplane.Buf, n int, cookie uint64) {
 	c.writer.Commit(c.stream, b, n, cookie)
 }
+func (c realConnection) Guard(f func() error) error { return c.writer.Guard(f) }
+func (c realConnection) Explain(err error, bufs ...[]byte) error {
+	return c.writer.Explain(err, bufs...)
+}
 func (c realConnection) Abandon(b dataplane.Buf)                     { c.writer.Abandon(c.stream, b) }
 func (c realConnection) OnRelease(f func(dataplane.Release, []byte)) { c.writer.OnRelease = f }
 func (c realConnection) Poll() int                                   { return c.writer.Poll() }

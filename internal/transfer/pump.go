@@ -98,6 +98,7 @@ func (p *pump) round(stop context.Context) (end bool, err error) {
 		return stopped(stop, err), unlessEnd(stop, err)
 	}
 	n, err := p.src.fill(stop, p.ranges)
+	err = p.conn.Explain(err, p.ranges...)
 	p.take(n)
 	if _, waits := p.src.(pausing); waits {
 		p.flush()

@@ -63,6 +63,8 @@ type Report struct {
 	RewrittenInFlight uint64 `json:"rewritten_in_flight"` // descriptors whose bytes changed between submission and completion
 	Witnessed         bool   `json:"witnessed"`           // rewritten_in_flight was looked for
 
+	Audit  *Audit       `json:"audit,omitempty"`  // with Config.Audit
+	Trap   *Trap        `json:"trap,omitempty"`   // with Config.Trap
 	SHA256 string       `json:"sha256,omitempty"` // of what was sent, where all streams sent the same
 	Pcap   *PcapSummary `json:"pcap,omitempty"`
 

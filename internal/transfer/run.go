@@ -48,6 +48,7 @@ type run struct {
 	trying int       // those that are not decided
 	end    time.Time // of the last stream so far
 
+	stray  *Stray // guarded by mu
 	report Report
 }
 
@@ -305,6 +306,7 @@ func (r *run) close() error {
 	rep.Rx = Rx{Packets: c.RxPackets, TCP: c.RxTCP, ICMP: c.RxICMP, Unknown: c.RxUnknown, Checksum: c.RxChecksum, Bad: c.RxBad}
 	rep.BytesWritten, rep.BytesReleased, rep.BytesAborted = c.BytesWritten, c.BytesReleased, c.BytesAborted
 	rep.LentWhileHeld, rep.RewrittenInFlight = c.LentWhileHeld, left.RewrittenInFlight
+	r.describeEvidence(&left)
 	rep.Settings, rep.Restored = left.Settings, left.Restored
 	rep.Witnessed = r.cfg.Rewrite || r.wrongMode()
 	if r.capture != nil {

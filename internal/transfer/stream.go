@@ -34,7 +34,7 @@ func (s *sender) send() {
 	err := s.connect()
 	s.run.decided()
 	if err == nil {
-		err = s.transmit()
+		err = s.guarded()
 		s.conclude()
 	}
 	if err != nil {

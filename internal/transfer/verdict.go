@@ -91,6 +91,8 @@ func (r *run) judge(err error) {
 		rep.Error = err.Error()
 	}
 	switch {
+	case rep.spoiled():
+		rep.ExitCode = ExitFailed
 	case r.wrongMode() && rep.BytesWritten > 0:
 		rep.ExitCode = ExitWrongMode
 	case !rep.Started && err != nil:
