@@ -4,6 +4,8 @@ import (
 	"flag"
 	"os"
 	"testing"
+
+	"github.com/xsend/xsend/dataplane/session"
 )
 
 // parallelLabs is how many tests with a lab of their own run at once: most of them
@@ -14,6 +16,15 @@ const parallelLabs = "6"
 func TestMain(m *testing.M) {
 	if args := os.Getenv(childEnv); args != "" {
 		os.Exit(childMain(args))
+	}
+	if args := os.Getenv(strayEnv); args != "" && len(os.Args) == 1 {
+		os.Exit(strayMain(args))
+	}
+	if len(os.Args) == 2 && os.Args[1] == monitorArg {
+		if session.TrapMonitor() != nil {
+			os.Exit(1)
+		}
+		os.Exit(0)
 	}
 	asked := false
 	flag.Parse()
