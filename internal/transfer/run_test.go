@@ -26,6 +26,7 @@ type stage struct {
 	opened session.Config
 	refuse error // of open
 	stop   context.Context
+	audit  *dataplane.AuditReport // of the session
 }
 
 func newStage(t *testing.T, conns int, cfg Config) *stage {
@@ -40,7 +41,7 @@ func newStage(t *testing.T, conns int, cfg Config) *stage {
 }
 
 func (s *stage) run() Report {
-	s.net.left = session.Report{Frames: session.Frames{Total: 50, Free: 50}}
+	s.net.left = session.Report{Frames: session.Frames{Total: 50, Free: 50}, Audit: s.audit}
 	return start(s.stop, s.t.Context(), s.cfg, world{
 		resolve: func(context.Context, *Config) (netip.AddrPort, string, error) {
 			return netip.MustParseAddrPort("192.0.2.2:9000"), "eth9", nil
