@@ -30,6 +30,11 @@
 // Done with is ACKed by the peer's TCP and out of the NIC; whether the program behind
 // that TCP has read anything, TCP does not say.
 //
+// # Evidence
+//
+// With Config.Audit the poller compares payload with what was committed, before each transmission and before the
+// release. With Config.Trap a frame can be written only while it is its writer's (package trap).
+//
 // # Goroutines
 //
 // The Poller has none. Its methods belong to one goroutine, whoever calls Run or,

@@ -14,7 +14,10 @@
 //     completion, RX and TX rings of AF_XDP, and for the rings between writers
 //     and poller. Every unsafe pointer into shared memory is in ring_unsafe.go.
 //
-// It knows no packet format and makes no system call but those that map memory.
+// The writers' view can be protected frame by frame (Protect), and the ledger be laid where another process can read it
+// (Share): package dataplane/trap does both.
+//
+// It knows no packet format and makes no system call but those that map and protect memory.
 //
 // Goroutines: none of its own, no locks. A Pool belongs to one goroutine (the
 // poller). A Producer belongs to one goroutine and the Consumer of the same ring
