@@ -78,6 +78,7 @@ var clockFiles = []string{
 	"dataplane/control.go",            // makes the clock that run.go reads
 	"dataplane/afxdp/open.go",         // bind is tried again while it is EBUSY
 	"dataplane/asavie/open.go",        // the same
+	"dataplane/trap/monitor.go",       // waits for a process to end
 	"dataplane/session/...",           // sets up and takes apart, never in a pass
 	"dataplane/internal/porttest/...", // tests of ports: real kernels need real time
 }
