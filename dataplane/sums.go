@@ -144,7 +144,7 @@ func (m *sums) admitted(f umem.Frame) {
 		return
 	}
 	i := m.pool.Index(f)
-	m.now[i], m.early[i] = m.next[i], false
+	m.now[i] = m.next[i]
 	m.commits++
 }
 

@@ -215,6 +215,36 @@ func TestAuditOfAWrongMode(t *testing.T) {
 	})
 }
 
+// A writer may commit a frame anew, in a wrong mode, while the poller is about to send the old bytes from it: before it has heard of the
+// new commit it still knows what was to be there.
+func TestAuditOfACommitUnderWay(t *testing.T) {
+	inLayouts(t, func(t *testing.T) {
+		g, c, a, bufs := auditedRig(t, ReleaseCompletion)
+		g.peer.drop = func(seg *wire.Segment) bool { return seg.PayloadLen > 0 }
+		g.until("handed back", func() bool {
+			var out [1]Release
+			return c.w.Releases(out[:]) == 1
+		})
+		b, _ := c.w.Reserve(c.s)
+		if b.Frame != bufs[0].Frame {
+			t.Fatalf("frame %d, want %d", b.Frame, bufs[0].Frame)
+		}
+		g.now = c.s.conn.Deadline()
+		g.p.expire(g.now)
+		was := c.bytes[0]
+		b.Bytes[0] = was ^ 1
+		c.w.Commit(c.s, b, len(b.Bytes), 99)
+		for end := g.now + tcp.Second; a.Report().First == nil && g.now < end; g.now += tcp.Millisecond {
+			g.p.reap(g.now)
+			g.p.expire(g.now)
+			g.p.transmit(g.now)
+		}
+		if f := a.Report().First; f == nil || !f.Known || f.Was != was || f.Is != was^1 || f.Position != 0 || f.When != AtAgain {
+			t.Errorf("%+v", f)
+		}
+	})
+}
+
 // One poller's difference ends the streams of every other poller with the same audit.
 func TestAuditEndsAll(t *testing.T) {
 	g, c, a, bufs := auditedRig(t, ReleaseAck)

@@ -1,6 +1,7 @@
 package dataplane
 
 import (
+	"context"
 	"errors"
 	"os"
 	"strings"
@@ -181,4 +182,38 @@ func TestNoTrap(t *testing.T) {
 	if c.w.trap.trap != nil || g.now < tcp.Second {
 		t.Error("there is a trap")
 	}
+}
+
+// What Releases showed is the writer's until his next call, so that it must not go to another one before, whether the budget still
+// allows it or not.
+func TestShownFramesAreGivenBackLater(t *testing.T) {
+	for name, next := range map[string]func(*Writer) error{
+		"Releases": func(w *Writer) error { var out [1]Release; w.Releases(out[:]); return nil },
+		"Wait":     func(w *Writer) error { return w.Wait(canceled()) },
+	} {
+		g := newRig(t, 64, nil)
+		w := g.writer(0)
+		c := newSource(1, w, g.open(w), 5*1460)
+		g.idle()
+		c.push()
+		g.until("nothing is to be sent any more", func() bool { return c.s.SendClosed() && w.room.Load() == 0 })
+		var out [64]Release
+		if n := w.Releases(out[:]); n == 0 || w.commits.Pending() != 0 {
+			t.Errorf("%s: %d releases, and %d frames given back at once", name, n, w.commits.Pending())
+		}
+		free := len(w.free)
+		if err := next(w); err != nil && !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+		if n := w.commits.Pending(); n != free || len(w.free) != 0 {
+			t.Errorf("%s: %d of %d frames given back", name, n, free)
+		}
+		g.finish()
+	}
+}
+
+func canceled() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
 }

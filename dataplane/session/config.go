@@ -86,7 +86,7 @@ type Config struct {
 	// (umem.ErrProtect).
 	Trap bool
 	// Monitor is the command of a process that calls TrapMonitor: with Trap it says which frame a stray store was to that ended this process; empty
-	// starts none. One session of a process can have one.
+	// starts none. One session of a process can have one: debug.SetCrashOutput is its, meanwhile.
 	Monitor []string
 	// Tap, where set, makes a tap for each queue's poller, which then gets a copy of
 	// every packet sent and received. size is the most bytes of one.
