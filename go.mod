@@ -3,6 +3,7 @@ module github.com/xsend/xsend
 go 1.26.0
 
 require (
+	github.com/HdrHistogram/hdrhistogram-go v1.3.0
 	github.com/asavie/xdp v0.3.3
 	github.com/cilium/ebpf v0.22.0
 	github.com/go-analyze/charts v0.6.4

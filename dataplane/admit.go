@@ -55,6 +55,7 @@ func (p *Poller) commit(now tcp.Time, l *lane, c *commit) {
 	p.counters.BytesWritten += uint64(c.length)
 	p.records[p.pool.Index(c.frame)] = record{
 		stream: s, cookie: c.cookie, start: s.end, length: c.length, next: umem.NoFrame, live: true,
+		committed: now, filled: c.filled,
 	}
 	s.end += uint64(c.length)
 	switch {

@@ -8,7 +8,12 @@ type Counters struct {
 	Quarantined uint64 // descriptors that a dead queue never gave back
 	Out         uint64 // descriptors that the kernel has now
 	Spurious    uint64 // completions of frames that the kernel did not hold: not believed
+	Duplicate   uint64 // those of an address that was completed already, see Ledger: not believed
 	OutOfRange  uint64 // completions of addresses outside the pool: not believed
+	Late        uint64 // completions of payload that was ACKed already
+	NotSent     uint64 // descriptors completed and refused, a few milliseconds old at most
+	Kept        uint64 // at the end: frames that writers had reserved and not given back
+	Untaken     uint64 // at the end: releases that their writer did not take
 
 	Kicks      [KickDead + 1]uint64 // by what the doorbell answered
 	Rebuilds   uint64               // times the queue was opened again
@@ -40,6 +45,7 @@ type Counters struct {
 // publish makes the counters visible to other goroutines.
 func (p *Poller) publish() {
 	p.counters.Out = uint64(p.flights.out)
+	p.noteRefused()
 	p.shown.mu.Lock()
 	p.shown.counters = p.counters
 	p.shown.mu.Unlock()
@@ -66,7 +72,7 @@ func (c *Counters) Add(o Counters) {
 		n   uint64
 	}{
 		{&c.Submitted, o.Submitted}, {&c.Completed, o.Completed}, {&c.Quarantined, o.Quarantined}, {&c.Out, o.Out},
-		{&c.Spurious, o.Spurious}, {&c.OutOfRange, o.OutOfRange}, {&c.Rebuilds, o.Rebuilds}, {&c.RebuildTry, o.RebuildTry},
+		{&c.Spurious, o.Spurious}, {&c.Duplicate, o.Duplicate}, {&c.Late, o.Late}, {&c.NotSent, o.NotSent}, {&c.Kept, o.Kept}, {&c.Untaken, o.Untaken}, {&c.OutOfRange, o.OutOfRange}, {&c.Rebuilds, o.Rebuilds}, {&c.RebuildTry, o.RebuildTry},
 		{&c.RxPackets, o.RxPackets}, {&c.RxOtherQueue, o.RxOtherQueue}, {&c.RxStrayLost, o.RxStrayLost}, {&c.RxTCP, o.RxTCP}, {&c.RxICMP, o.RxICMP}, {&c.RxUnknown, o.RxUnknown},
 		{&c.RxChecksum, o.RxChecksum}, {&c.RxBad, o.RxBad}, {&c.RxOther, o.RxOther}, {&c.RxFault, o.RxFault},
 		{&c.RxStarved, o.RxStarved}, {&c.Commits, o.Commits}, {&c.Releases, o.Releases}, {&c.Aborts, o.Aborts},

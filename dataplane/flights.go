@@ -91,7 +91,9 @@ func (f *flights) pop(frame int, addr uint64) (*Stream, tcp.Ref, bool) {
 type record struct {
 	stream    *Stream
 	cookie    uint64
-	start     uint64 // of its bytes in the stream
+	start     uint64       // of its bytes in the stream
+	filled    tcp.Duration // how long the writer took; 0 = not measured
+	committed tcp.Time
 	submitted tcp.Time
 	completed tcp.Time
 	acked     tcp.Time

@@ -35,6 +35,7 @@ type Config struct {
 	RxFrames   int                 // frames kept with the kernel for receiving; 0 = the fill ring's size
 	MaxStreams int                 // streams at once; 0 = 256
 	Stall      tcp.Duration        // without a completion before the queue counts as dead; 0 = 1 s
+	Times      bool                // measure how long frames are in each stage (see Times): two readings of the clock for each commit, by its writer
 	Directory  *Directory          // the other pollers of the same NIC; nil = there are none
 	Tap        *Tap                // gets a copy of every packet; nil = none
 	Clock      func() tcp.Time     // Run's clock, monotonic; nil = the system's
@@ -54,6 +55,7 @@ type Poller struct {
 
 	flights    flights
 	records    []record // by index of the frame in the pool
+	books      bookkeeping
 	ready      readyQueue
 	deadlines  deadlines
 	flows      map[wire.Flow]*Stream
@@ -132,6 +134,7 @@ func New(cfg Config) (*Poller, error) {
 	p.ready.init(cfg.MaxStreams)
 	p.deadlines.init(cfg.MaxStreams)
 	p.running.init(&cfg)
+	p.books.init(&cfg)
 	reserve := p.pool.Free() - p.pool.Lendable()
 	p.refill()
 	p.lendable = p.pool.Lendable()

@@ -76,6 +76,7 @@ type Release struct {
 // that nobody holds any more. It follows each call that may cause some, so that the
 // connection's state tells which of the two it was.
 func (p *Poller) settle(now tcp.Time) {
+	p.books.now = now
 	acked, done := p.pool.Acked(), p.pool.Done()
 	if len(acked)+len(done) == 0 {
 		return
@@ -167,6 +168,7 @@ func (r *record) release(f umem.Frame, early bool) Release {
 }
 
 func (p *Poller) count(r *record) {
+	p.noteReleased(r)
 	p.counters.Releases++
 	if r.reason == Acked {
 		p.counters.BytesReleased += uint64(r.length)

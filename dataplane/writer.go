@@ -29,6 +29,7 @@ type Writer struct {
 	bufs     int          // frames in a Buf
 	polling  bool
 	gone     bool
+	timing   timing
 
 	_    [64]byte
 	room atomic.Int32  // frames that the streams may have more; the poller's
@@ -58,7 +59,7 @@ func (p *Poller) NewWriter(frames int) (*Writer, error) {
 	}
 	w := &Writer{
 		poller: p, free: make([]umem.Frame, 0, frames), reserved: make([]*Stream, p.pool.Len()),
-		wake: make(chan struct{}, 1),
+		wake: make(chan struct{}, 1), timing: p.newTiming(),
 	}
 	l := &lane{writer: w, most: frames}
 	// Each frame is in one ring at a time, and a stream is closed once.
@@ -83,6 +84,7 @@ func (w *Writer) Reserve(s *Stream) (Buf, bool) {
 		return Buf{}, false
 	}
 	w.reserved[w.poller.pool.Index(f)] = s
+	w.timing.reserved(w.poller.pool.Index(f))
 	w.bufs++
 	s.held++
 	b := w.poller.pool.Region().WriterBytes(f)[w.poller.payloadAt:]
@@ -122,7 +124,7 @@ func (w *Writer) Commit(s *Stream, b Buf, n int, cookie uint64) {
 		panic(fmt.Sprintf("dataplane: commit of %d bytes in a frame of %d", n, len(b.Bytes)))
 	}
 	w.unreserve(s, b.Frame, "commit")
-	w.push(commit{stream: s, cookie: cookie, frame: b.Frame, length: uint32(n)})
+	w.push(commit{stream: s, cookie: cookie, frame: b.Frame, length: uint32(n), filled: w.timing.filled(w.poller.pool.Index(b.Frame))})
 }
 
 // Abandon gives a frame that was reserved for s back, unused.

@@ -39,7 +39,7 @@ var nicScenarios = []scenario{
 		lossy(t, r)
 		t.Kernel.Twice, t.Kernel.Invent, t.Kernel.InventRX = part(r, 0.2), part(r, 0.2), part(r, 0.1)
 	}, func(s *tally) string {
-		return missing(min(s.poller.Spurious, s.poller.OutOfRange, s.poller.RxFault), "spurious completion, address out of range, bad RX descriptor")
+		return missing(min(s.poller.Spurious, s.poller.Duplicate, s.poller.OutOfRange, s.poller.RxFault), "spurious and duplicate completion, address out of range, bad RX descriptor")
 	}},
 	{"reluctant", func(t *Trial, r *rand.Rand) { // EAGAIN, EBUSY, ENETDOWN, small budgets
 		t.Kernel.Again, t.Kernel.Dropped, t.Kernel.Budget = part(r, 0.3), part(r, 0.02), 1+r.IntN(16)

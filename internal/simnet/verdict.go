@@ -88,6 +88,10 @@ func (r *Run) Books() error {
 	if back != census.Total {
 		return fmt.Errorf("%d of %d frames are back: %+v", back, census.Total, census)
 	}
+	books, err := r.Poller.BooksNow()
+	if err = errors.Join(err, books.Ledger.Settled()); err != nil {
+		return err
+	}
 	var k KernelStats
 	for _, other := range r.Kernels {
 		st := other.Stats()
@@ -104,8 +108,8 @@ func (r *Run) Books() error {
 		return fmt.Errorf("descriptors: %d submitted, %d completed, %d quarantined, %d out", c.Submitted, c.Completed, c.Quarantined, c.Out)
 	case c.Submitted != k.Submitted || c.Completed > k.Completed:
 		return fmt.Errorf("descriptors: the poller says %d submitted and %d completed, the kernel %d and %d", c.Submitted, c.Completed, k.Submitted, k.Completed)
-	case len(r.Kernels) == 1 && c.Spurious+c.OutOfRange != k.Twice+k.Invented:
-		return fmt.Errorf("completions: %d spurious and %d out of range, the kernel told %d twice and invented %d", c.Spurious, c.OutOfRange, k.Twice, k.Invented)
+	case len(r.Kernels) == 1 && c.Spurious+c.Duplicate+c.OutOfRange != k.Twice+k.Invented:
+		return fmt.Errorf("completions: %d spurious, %d again and %d out of range, the kernel told %d twice and invented %d", c.Spurious, c.Duplicate, c.OutOfRange, k.Twice, k.Invented)
 	}
 	return r.bytes()
 }

@@ -196,6 +196,9 @@ func (r *Run) Check() error {
 	if err != nil {
 		return err
 	}
+	if _, err := r.Poller.BooksNow(); err != nil {
+		return err
+	}
 	r.wrong.LentWhileHeld = max(r.wrong.LentWhileHeld, uint64(census.LentWhileHeld))
 	r.dry = r.dry || census.Free <= reserveFrames
 	if out := r.Poller.Out(); r.Poller.Dead() == nil && census.Descriptors != out {
