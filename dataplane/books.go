@@ -98,20 +98,12 @@ func (t *timing) filled(i int) tcp.Duration {
 type Books struct {
 	Ledger  Ledger
 	Holders Holders
-	Times   *Times // a copy; nil without Config.Times
 }
 
 // Add adds the books of another poller.
 func (b *Books) Add(o *Books) {
 	b.Ledger.Add(o.Ledger)
 	b.Holders.Add(o.Holders)
-	switch {
-	case o.Times == nil:
-	case b.Times == nil:
-		b.Times = o.Times
-	default:
-		b.Times.Add(o.Times)
-	}
 }
 
 // BooksNow looks at every frame and every send queue; for the poller's goroutine, between two Steps. The error wraps
@@ -120,10 +112,6 @@ func (b *Books) Add(o *Books) {
 func (p *Poller) BooksNow() (Books, error) {
 	b := Books{Holders: p.holders()}
 	b.Ledger = p.ledger(&b.Holders)
-	if p.books.times != nil {
-		b.Times = NewTimes()
-		b.Times.Add(p.books.times)
-	}
 	err := p.auditHolders(&b.Holders)
 	if err == nil {
 		err = b.Ledger.Balanced()
@@ -139,6 +127,21 @@ func (p *Poller) Books(ctx context.Context) (Books, error) {
 		return Books{}, err
 	}
 	return b, unbalanced
+}
+
+// TimesNow is a copy of the times so far, nil without Config.Times; for the poller's goroutine.
+func (p *Poller) TimesNow() *Times {
+	if p.books.times == nil {
+		return nil
+	}
+	return p.books.times.clone()
+}
+
+// Times is TimesNow for any other goroutine. The error is ErrStopped, or that of ctx.
+func (p *Poller) Times(ctx context.Context) (*Times, error) {
+	var t *Times
+	err := p.Do(ctx, func(tcp.Time) { t = p.TimesNow() })
+	return t, err
 }
 
 // lastBooks are those of a poller that was closed: what is neither free, nor was lent for receiving, nor in quarantine has no

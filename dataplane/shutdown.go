@@ -33,6 +33,7 @@ type Remains struct {
 	Leaked int
 	// Books are those after the end. Where everything is back they are Settled.
 	Books Books
+	Times *Times // nil without Config.Times
 }
 
 // Close closes the port and takes back the frames that writers have. Run must have
@@ -58,7 +59,7 @@ func (p *Poller) Close() (Remains, error) {
 	p.publish()
 	c, audit := p.pool.Audit()
 	leaked := c.Total - c.Free - c.Fill - c.RX - c.Quarantined
-	return Remains{Census: c, Leaked: leaked, Books: p.lastBooks(leaked)}, errors.Join(err, audit)
+	return Remains{Census: c, Leaked: leaked, Books: p.lastBooks(leaked), Times: p.TimesNow()}, errors.Join(err, audit)
 }
 
 // reclaim takes back what a writer that is not in use any more has: on its rings, on

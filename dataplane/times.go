@@ -62,9 +62,20 @@ type Summary struct {
 // Summary is that of stage s.
 func (t *Times) Summary(s Stage) Summary {
 	h := t.stages[s]
+	if h.TotalCount() == 0 {
+		return Summary{}
+	}
 	return Summary{
 		N: h.TotalCount(), Sum: t.sums[s], P50: tcp.Duration(h.ValueAtQuantile(50)), P99: tcp.Duration(h.ValueAtQuantile(99)), Max: tcp.Duration(h.Max()),
 	}
+}
+
+func (t *Times) clone() *Times {
+	c := &Times{sums: t.sums}
+	for i, h := range t.stages {
+		c.stages[i] = hdrhistogram.Import(h.Export())
+	}
+	return c
 }
 
 // Add adds the times of another poller.

@@ -58,6 +58,9 @@ func Wrap(p dataplane.Port, cfg Config) *Port {
 // Stats is what the port saw so far.
 func (p *Port) Stats() Stats { return p.stats }
 
+// Refused is what the port inside says, see dataplane.Refused.
+func (p *Port) Refused() uint64 { return dataplane.Refused(p.Port) }
+
 // Tx implements dataplane.Port: it remembers what each descriptor covers.
 func (p *Port) Tx(descs []umem.Desc) {
 	for _, d := range descs {

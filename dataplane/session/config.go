@@ -78,6 +78,9 @@ type Config struct {
 	// it is completed: Report.RewrittenInFlight. It is always on in the wrong
 	// release modes.
 	Witness bool
+	// Times measures how long frames are in each stage of their life: Report.Times, and QueueBooks. Two readings of the clock for
+	// each commit, by its writer.
+	Times bool
 	// Tap, where set, makes a tap for each queue's poller, which then gets a copy of
 	// every packet sent and received. size is the most bytes of one.
 	Tap func(size int) *dataplane.Tap

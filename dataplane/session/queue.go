@@ -81,7 +81,7 @@ func (s *Session) openQueue(ctx context.Context, q *queue, d *dataplane.Director
 	}
 	q.poller, err = dataplane.New(dataplane.Config{
 		Pool: pool, Port: q.port, Reopen: s.reopen(q), Release: s.cfg.Release, TrustRX: s.trust,
-		RxFrames: min(rxFrames, q.caps.FillRing), MaxStreams: 1 << 12, Directory: d, Tap: s.tap(), CPU: s.pin(q.index),
+		RxFrames: min(rxFrames, q.caps.FillRing), MaxStreams: 1 << 12, Directory: d, Tap: s.tap(), Times: s.cfg.Times, CPU: s.pin(q.index),
 	})
 	if err != nil {
 		return err

@@ -199,6 +199,9 @@ func (k *Kernel) covered(d umem.Desc) []byte {
 	return k.region.Memory()[from : d.Addr+uint64(d.Len)]
 }
 
+// Refused is XDP_STATISTICS' tx_invalid_descs, for packets of one descriptor.
+func (k *Kernel) Refused() uint64 { return k.stats.Refused }
+
 // Reap implements dataplane.Port.
 func (k *Kernel) Reap(addrs []uint64) int { return drain(k.comp.cons, addrs) }
 
