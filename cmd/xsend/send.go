@@ -65,6 +65,7 @@ Exit codes: 0 all was ACKed and every frame is back; 1 started and failed; 2 not
 	f.dataplaneFlags(cmd)
 	f.settingsFlags(flags)
 	f.outputFlags(flags)
+	f.bookFlags(flags)
 	return cmd
 }
 

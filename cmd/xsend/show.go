@@ -204,6 +204,7 @@ func sumLines(b *strings.Builder, r *transfer.Report) {
 	fmt.Fprintf(b, "descriptors %d submitted, %d completed, %d quarantined, %d spurious\n", r.Descs.Submitted, r.Descs.Completed, r.Descs.Quarantined, r.Descs.Spurious)
 	fmt.Fprintf(b, "bytes       %d written, %d released, %d lent while held\n", r.BytesWritten, r.BytesReleased, r.LentWhileHeld)
 	offloadLines(b, r.Offload)
+	bookLines(b, r)
 	if r.Witnessed {
 		fmt.Fprintf(b, "witness     %d descriptors rewritten in flight\n", r.RewrittenInFlight)
 	}

@@ -89,6 +89,8 @@ type Config struct {
 
 	Rewrite bool   // overwrite each frame with Marker as soon as it is handed back
 	Hash    bool   // SHA-256 of what was sent
+	Books   bool   // look at who holds the frames ten times a second, and measure how long: Report.Memory
+	Metrics string // serve the books there for Prometheus, HOST:PORT, without a host on the loopback interface; goes with Books. "" = nowhere
 	Pcap    string // write what the engine sent and received to this file
 
 	Version    string            // for the report
@@ -130,6 +132,7 @@ func (c *Config) setDefaults() {
 	if c.Warn == nil {
 		c.Warn = func(string) {}
 	}
+	c.Books = c.Books || c.Metrics != ""
 }
 
 func (c *Config) validate() error {
@@ -171,7 +174,7 @@ func (c *Config) sessionConfig(dst netip.AddrPort) (session.Config, error) {
 	sc := session.Config{
 		Interface: c.Interface, Destination: dst.Addr(), Port: dst.Port(), Source: c.Source, Tagged: c.Tagged, VLAN: c.VLAN, Binding: session.Binding(c.Binding),
 		Checksum: session.Checksum(c.Checksum), RXChecksum: session.RXChecksum(c.RXChecksum), AllowFallback: c.Fallback,
-		Queues: c.Queues, Frames: c.Frames, Chunk: c.Chunk, Writers: c.Parallel, Witness: c.Rewrite, Warn: c.Warn,
+		Queues: c.Queues, Frames: c.Frames, Chunk: c.Chunk, Writers: c.Parallel, Witness: c.Rewrite, Times: c.Books, Warn: c.Warn,
 		NoWakeup: c.NoWakeup, Budget: c.Budget, BusyPoll: c.BusyPoll, HugePages: c.HugePages, Settings: c.Settings, Steer: c.Steer,
 	}
 	var errs []error

@@ -185,6 +185,8 @@ type fakeNet struct {
 	left  session.Report
 	close error
 	extra dataplane.Counters
+
+	unbalanced error // of Books
 }
 
 func (n *fakeNet) Dial(_ context.Context, dc session.DialConfig) (connection, error) {
@@ -203,5 +205,11 @@ func (n *fakeNet) Info() session.Info {
 func (n *fakeNet) Knobs() []session.Knob {
 	return []session.Knob{{Name: "checksum", Requested: "auto", Accepted: "hw", Active: "hw", Where: "nic", Proved: true, Evidence: "canary"}}
 }
+
+func (n *fakeNet) Books(context.Context) ([]session.QueueBooks, error) {
+	return []session.QueueBooks{{Books: n.left.Books}}, n.unbalanced
+}
+
+func (n *fakeNet) Times(context.Context) (*dataplane.Times, error) { return n.left.Times, nil }
 
 func (n *fakeNet) Close() (session.Report, error) { return n.left, n.close }

@@ -63,6 +63,9 @@ type Report struct {
 	RewrittenInFlight uint64 `json:"rewritten_in_flight"` // descriptors whose bytes changed between submission and completion
 	Witnessed         bool   `json:"witnessed"`           // rewritten_in_flight was looked for
 
+	Ledger Ledger  `json:"ledger"`
+	Memory *Memory `json:"memory,omitempty"` // nil without Config.Books
+
 	SHA256 string       `json:"sha256,omitempty"` // of what was sent, where all streams sent the same
 	Pcap   *PcapSummary `json:"pcap,omitempty"`
 
@@ -131,7 +134,7 @@ type Descriptors struct {
 	Submitted   uint64 `json:"submitted"`
 	Completed   uint64 `json:"completed"`
 	Quarantined uint64 `json:"quarantined"`
-	Spurious    uint64 `json:"spurious"`     // completions of frames that the kernel did not hold
+	Spurious    uint64 `json:"spurious"`     // completions of frames that the kernel did not hold, those that came twice included
 	OutOfRange  uint64 `json:"out_of_range"` // completions of addresses that are none of ours
 }
 

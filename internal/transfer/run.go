@@ -11,6 +11,7 @@ import (
 
 	"github.com/xsend/xsend/dataplane"
 	"github.com/xsend/xsend/dataplane/session"
+	"github.com/xsend/xsend/internal/metrics"
 	"github.com/xsend/xsend/internal/pcap"
 )
 
@@ -47,6 +48,10 @@ type run struct {
 	stood  []*sender // those that are connected, or were, in order of their numbers
 	trying int       // those that are not decided
 	end    time.Time // of the last stream so far
+
+	books      *bookkeeper     // nil without Config.Books
+	metrics    *metrics.Server // nil without Config.Metrics
+	unbalanced error           // what does not add up
 
 	report Report
 }
@@ -90,6 +95,9 @@ func (r *run) prepare() (err error) {
 	if err := r.openInput(); err != nil {
 		return err
 	}
+	if err := r.serveMetrics(); err != nil {
+		return err
+	}
 	if r.remote, r.link, err = r.resolve(r.stop, &r.cfg); err != nil {
 		return err
 	}
@@ -108,6 +116,9 @@ func (r *run) prepare() (err error) {
 		if err := r.capture.Start(); err != nil {
 			return err
 		}
+	}
+	if r.metrics != nil {
+		r.metrics.Show(r.net)
 	}
 	r.describe(r.net.Info())
 	return nil
@@ -174,6 +185,7 @@ func (r *run) transfer() error {
 	}
 	r.meter.senders, r.trying = r.senders, len(r.senders)
 	r.sampler = &sampler{run: r, meter: r.meter, quit: make(chan struct{})}
+	r.keepBooks()
 	r.each((*sender).send)
 	if r.sampler.started {
 		r.sampler.stop()
@@ -293,11 +305,12 @@ func (r *run) newSource() (source, error) {
 
 // close ends the session and takes its figures.
 func (r *run) close() error {
+	r.books.stop()
 	left, err := r.net.Close()
 	r.describeOffload()
 	rep, c := &r.report, &left.Counters
 	rep.Frames = Frames{Total: left.Frames.Total, Free: left.Frames.Free, Leaked: left.Frames.Leaked, Quarantined: left.Frames.Quarantined}
-	rep.Descs = Descriptors{Submitted: c.Submitted, Completed: c.Completed, Quarantined: c.Quarantined, Spurious: c.Spurious, OutOfRange: c.OutOfRange}
+	rep.Descs = Descriptors{Submitted: c.Submitted, Completed: c.Completed, Quarantined: c.Quarantined, Spurious: c.Spurious + c.Duplicate, OutOfRange: c.OutOfRange}
 	rep.Kicks = Kicks{
 		OK: c.Kicks[dataplane.KickOK], Again: c.Kicks[dataplane.KickAgain], Dropped: c.Kicks[dataplane.KickDropped],
 		Down: c.Kicks[dataplane.KickDown], Dead: c.Kicks[dataplane.KickDead], Rebuilds: c.Rebuilds,
@@ -305,6 +318,7 @@ func (r *run) close() error {
 	rep.Rx = Rx{Packets: c.RxPackets, TCP: c.RxTCP, ICMP: c.RxICMP, Unknown: c.RxUnknown, Checksum: c.RxChecksum, Bad: c.RxBad}
 	rep.BytesWritten, rep.BytesReleased, rep.BytesAborted = c.BytesWritten, c.BytesReleased, c.BytesAborted
 	rep.LentWhileHeld, rep.RewrittenInFlight = c.LentWhileHeld, left.RewrittenInFlight
+	r.balance(&left)
 	rep.Settings, rep.Restored = left.Settings, left.Restored
 	rep.Witnessed = r.cfg.Rewrite || r.wrongMode()
 	if r.capture != nil {
@@ -315,6 +329,9 @@ func (r *run) close() error {
 
 // release closes what prepare opened besides the session.
 func (r *run) release() {
+	if r.metrics != nil {
+		r.metrics.Close()
+	}
 	if r.input != nil {
 		if n := r.input.grew(); n > 0 && r.report.Bytes > 0 {
 			r.cfg.Warn(fmt.Sprintf("%s grew while it was sent: the %d bytes that it had at first were sent, the %d new ones weren't", r.input.name, r.input.want, n))

@@ -80,6 +80,9 @@ func (r *run) judge(err error) {
 	rep := &r.report
 	rep.Interrupted = r.stop.Err() != nil
 	err = errors.Join(r.streamErrors(), err)
+	if r.unbalanced != nil {
+		err = errors.Join(err, fmt.Errorf("a bug of xsend: %w", r.unbalanced))
+	}
 	switch {
 	case err == nil:
 		err = r.conserved()
