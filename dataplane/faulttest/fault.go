@@ -115,10 +115,6 @@ func (f *Fault) flip() { f.cfg.Region.Memory()[f.last] ^= 0xff }
 // Reap implements dataplane.Port.
 func (p *Port) Reap(addrs []uint64) int {
 	f := p.fault
-	if f.at == changed {
-		f.flip()
-		f.at = over
-	}
 	if f.at == kept && f.cfg.Now() >= f.due {
 		f.at, addrs[0] = over, f.addr
 		return 1
@@ -131,6 +127,15 @@ func (p *Port) Reap(addrs []uint64) int {
 		return f.happen(addrs, n, i)
 	}
 	return n
+}
+
+// Rx implements dataplane.Port. It comes between a completion and what is sent because of it: a byte that was changed is put back.
+func (p *Port) Rx(descs []umem.Desc) int {
+	if f := p.fault; f.at == changed {
+		f.flip()
+		f.at = over
+	}
+	return p.Port.Rx(descs)
 }
 
 // happen is the fault, where it is one of completions: addrs[i] of n is that of the chosen descriptor. It returns how

@@ -203,10 +203,13 @@ func books(t *testing.T, rep session.Report) {
 	switch {
 	case f.Leaked != 0 || f.Free+f.Quarantined != f.Total:
 		t.Errorf("frames: %+v", *f)
-	case k.Submitted != k.Completed+k.Quarantined || k.Out != 0 || k.Spurious != 0 || k.OutOfRange != 0:
+	case k.Submitted != k.Completed+k.Quarantined || k.Out != 0 || k.Spurious+k.Duplicate != 0 || k.OutOfRange != 0:
 		t.Errorf("descriptors: %+v", *k)
 	case k.BytesWritten != k.BytesReleased+k.BytesAborted || k.Commits != k.Releases:
 		t.Errorf("bytes: %+v", *k)
+	}
+	if err := rep.Books.Ledger.Settled(); err != nil {
+		t.Error(err)
 	}
 }
 
