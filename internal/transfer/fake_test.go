@@ -186,7 +186,8 @@ type fakeNet struct {
 	close error
 	extra dataplane.Counters
 
-	unbalanced error // of Books
+	unbalanced error            // of Books
+	ledger     dataplane.Ledger // of the end
 }
 
 func (n *fakeNet) Dial(_ context.Context, dc session.DialConfig) (connection, error) {
