@@ -40,7 +40,6 @@ type rig struct {
 	taken   int
 	commits int
 	closed  bool
-	broken  error // of the books between two passes
 	worst   dataplane.Holders
 }
 
