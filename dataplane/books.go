@@ -2,6 +2,7 @@ package dataplane
 
 import (
 	"context"
+	"math"
 
 	"github.com/xsend/xsend/tcp"
 	"github.com/xsend/xsend/umem"
@@ -11,27 +12,22 @@ import (
 type bookkeeping struct {
 	now     tcp.Time // of the last settle
 	times   *Times   // nil where they are not asked for
-	last    []uint64 // by index of the frame: the address of its completion that was believed last
 	refused uint64   // what ports that are closed said, see Refused
 	waits   []tcp.Waiting
 }
 
-// noAddr is no address of a completion.
-const noAddr = ^uint64(0)
-
 func (b *bookkeeping) init(cfg *Config) {
-	b.last = make([]uint64, cfg.Pool.Len())
-	for i := range b.last {
-		b.last[i] = noAddr
-	}
 	if cfg.Times {
 		b.times = NewTimes()
 	}
 }
 
-// noteCompleted is told of a completion that is believed, of frame number i, whose commit is r.
-func (p *Poller) noteCompleted(i int, r *record, addr uint64) {
-	p.books.last[i] = addr
+// lastOf is what a record keeps of the completion that was believed last: where in its frame the address is, plus one.
+func (p *Poller) lastOf(f umem.Frame, addr uint64) uint32 { return uint32(addr-p.addr(f)) + 1 }
+
+// noteCompleted is told of a completion that is believed, of frame f, whose commit is r.
+func (p *Poller) noteCompleted(f umem.Frame, r *record, addr uint64) {
+	r.last = p.lastOf(f, addr)
 	if r.live && r.acked != 0 {
 		p.counters.Late++
 	}
@@ -39,7 +35,7 @@ func (p *Poller) noteCompleted(i int, r *record, addr uint64) {
 
 // notBelieved counts a completion of a frame that the kernel does not hold.
 func (p *Poller) notBelieved(f umem.Frame, addr uint64) {
-	if p.books.last[p.pool.Index(f)] == addr {
+	if p.records[p.pool.Index(f)].last == p.lastOf(f, addr) {
 		p.counters.Duplicate++
 	} else {
 		p.counters.Spurious++
@@ -86,12 +82,22 @@ func (t *timing) reserved(i int) {
 	}
 }
 
-// filled is how long the writer took, at least 1 ns; 0 where nobody asks.
-func (t *timing) filled(i int) tcp.Duration {
+// fillUnits is the unit, in ns, that a commit says in how long it took to fill.
+const fillUnits tcp.Duration = 64
+
+// filled is how long the writer took, at least 1; 0 where nobody asks.
+func (t *timing) filled(i int) uint32 {
 	if t.clock == nil {
 		return 0
 	}
-	return max(1, t.clock()-t.since[i])
+	return uint32(min(max(1, (t.clock()-t.since[i])/fillUnits), math.MaxUint32))
+}
+
+// noteFilled is told how long a writer took.
+func (p *Poller) noteFilled(filled uint32) {
+	if p.books.times != nil && filled > 0 {
+		p.books.times.note(Filling, tcp.Duration(filled)*fillUnits)
+	}
 }
 
 // Books is what a poller knows of itself at one moment, between two Steps.

@@ -1,9 +1,6 @@
 package dataplane
 
-import (
-	"github.com/xsend/xsend/tcp"
-	"github.com/xsend/xsend/umem"
-)
+import "github.com/xsend/xsend/umem"
 
 // commitOp is what a writer asks for through its commit ring.
 type commitOp uint8
@@ -21,7 +18,7 @@ type commit struct {
 	frame  umem.Frame
 	length uint32
 	op     commitOp
-	filled tcp.Duration // how long the writer took; 0 = not measured
+	filled uint32 // how long the writer took, in fillUnits; 0 = not measured
 }
 
 // lane is the poller's end of a writer. Its rings cannot fill up: there are as many

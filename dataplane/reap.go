@@ -28,7 +28,7 @@ func (p *Poller) reap(now tcp.Time) int {
 func (p *Poller) completed(now tcp.Time, f umem.Frame, addr uint64) {
 	p.counters.Completed++
 	i := p.pool.Index(f)
-	p.noteCompleted(i, &p.records[i], addr)
+	p.noteCompleted(f, &p.records[i], addr)
 	s, ref, ok := p.flights.pop(i, addr)
 	if !ok {
 		return

@@ -88,9 +88,6 @@ func (t *Times) Add(o *Times) {
 
 // released counts the stages of a commit that is answered now.
 func (t *Times) released(now tcp.Time, r *record) {
-	if r.filled > 0 {
-		t.note(Filling, r.filled)
-	}
 	if r.submitted != 0 {
 		t.note(Queued, r.submitted-r.committed)
 		if r.completed != 0 {
