@@ -60,8 +60,8 @@ func (h *Holders) Add(o Holders) {
 	h.Chunk = max(h.Chunk, o.Chunk)
 }
 
-// holders looks at every frame and every send queue, between two Steps. Some 20 ns for a frame that is in flight, 2 ns
-// for one that is not.
+// holders looks at every frame and every send queue, between two Steps: some 60 µs for 4096 frames (BenchmarkBooks, the
+// ledger's part included).
 func (p *Poller) holders() Holders {
 	h := Holders{Total: p.pool.Len(), Chunk: p.pool.Region().ChunkSize()}
 	waits := p.waits()
