@@ -24,6 +24,7 @@ type sendFlags struct {
 	asStream bool
 	verbose  bool
 	wakeup   string
+	hold     holdFlags
 }
 
 func newSend(std stdio) *cobra.Command {
@@ -32,6 +33,7 @@ func newSend(std stdio) *cobra.Command {
 	f.cfg.Binding, f.cfg.Attach, f.cfg.Mode, f.cfg.Release = "native", "auto", "auto", "ack"
 	f.cfg.SG = "auto"
 	f.cfg.Checksum, f.cfg.RXChecksum = string(session.ChecksumSoftware), string(session.RXAuto)
+	f.hold.init()
 	cmd := &cobra.Command{
 		Use:   "send [flags] HOST:PORT [FILE|-]",
 		Short: "Send a file, standard input or a pattern with AF_XDP",
@@ -63,6 +65,7 @@ Exit codes: 0 all was ACKed and every frame is back; 1 started and failed; 2 not
 	f.whatFlags(flags)
 	f.pathFlags(cmd)
 	f.dataplaneFlags(cmd)
+	f.hold.flags(cmd)
 	f.settingsFlags(flags)
 	f.outputFlags(flags)
 	return cmd
@@ -185,6 +188,7 @@ func (f *sendFlags) config(cmd *cobra.Command, std stdio, args []string) (err er
 	}
 	f.cfg.Interval, f.cfg.Discard = f.interval, !f.asJSON
 	f.cfg.NoWakeup = f.wakeup == "off"
+	f.cfg.Hold = f.hold.config(cmd)
 	f.cfg.Tagged = cmd.Flags().Changed("vlan")
 	f.cfg.Parameters = map[string]string{}
 	cmd.Flags().VisitAll(func(flag *pflag.Flag) {

@@ -203,6 +203,7 @@ func sumLines(b *strings.Builder, r *transfer.Report) {
 	fmt.Fprintf(b, "frames      %d, %d free, %d leaked, %d quarantined\n", r.Frames.Total, r.Frames.Free, r.Frames.Leaked, r.Frames.Quarantined)
 	fmt.Fprintf(b, "descriptors %d submitted, %d completed, %d quarantined, %d spurious\n", r.Descs.Submitted, r.Descs.Completed, r.Descs.Quarantined, r.Descs.Spurious)
 	fmt.Fprintf(b, "bytes       %d written, %d released, %d lent while held\n", r.BytesWritten, r.BytesReleased, r.LentWhileHeld)
+	holdLine(b, r)
 	offloadLines(b, r.Offload)
 	if r.Witnessed {
 		fmt.Fprintf(b, "witness     %d descriptors rewritten in flight\n", r.RewrittenInFlight)

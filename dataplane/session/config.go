@@ -72,6 +72,10 @@ type Config struct {
 	// RXChecksum says whether the checksums of what is received are verified; "" = auto.
 	RXChecksum RXChecksum
 
+	// Arena is the bytes of memory, over all queues that send, for what peers that stand still hold (DialConfig.Hold); 0 = DefaultArena,
+	// negative = none: then such a connection is reset. Pages of it that are never used cost no memory.
+	Arena int
+
 	Release dataplane.ReleaseMode // when a frame is handed back; only ReleaseAck is right
 	Writers int                   // goroutines that will write; 0 = 1
 	// Witness sums what each descriptor covers when it is submitted and again when
@@ -116,6 +120,7 @@ type DialConfig struct {
 	RTOMin      time.Duration  // floor of the retransmission timeout; 0 = 200 ms
 	UserTimeout time.Duration  // time without progress before the connection fails; 0 = retries only
 	KeepAlive   time.Duration  // silence after which the peer is asked whether it is there; 0 = it is not
+	Hold        Hold           // how long it may keep frames without ACKing anything
 	// Advanced: what a test of the peer needs.
 	NoSACK, NoTimestamps, NoScale bool
 }

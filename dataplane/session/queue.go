@@ -24,6 +24,7 @@ type queue struct {
 	region  *umem.Region
 	port    dataplane.Port // until the poller has it
 	asavie  *asavie.Socket
+	arena   *umem.Arena // nil = none
 	poller  *dataplane.Poller
 	canary  canary
 	ended   chan error // what Run returned
@@ -79,8 +80,11 @@ func (s *Session) openQueue(ctx context.Context, q *queue, d *dataplane.Director
 	if err != nil {
 		return err
 	}
+	if err = s.mapArena(q); err != nil {
+		return err
+	}
 	q.poller, err = dataplane.New(dataplane.Config{
-		Pool: pool, Port: q.port, Reopen: s.reopen(q), Release: s.cfg.Release, TrustRX: s.trust,
+		Pool: pool, Port: q.port, Arena: q.arena, Reopen: s.reopen(q), Release: s.cfg.Release, TrustRX: s.trust,
 		RxFrames: min(rxFrames, q.caps.FillRing), MaxStreams: 1 << 12, Directory: d, Tap: s.tap(), CPU: s.pin(q.index),
 	})
 	if err != nil {
@@ -262,8 +266,9 @@ func (q *queue) close() (err error) {
 
 // free gives memory back that is this queue's alone.
 func (q *queue) free() error {
+	err := q.closeArena()
 	if q.asavie == nil {
-		return nil
+		return err
 	}
-	return q.asavie.Free()
+	return errors.Join(err, q.asavie.Free())
 }

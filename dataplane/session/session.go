@@ -108,6 +108,7 @@ type Info struct {
 	Budget        int    // descriptors that a doorbell takes; 0 in zero-copy mode and where the binding does not say
 	BusyPoll      time.Duration
 	HugePages     bool
+	Arena         int // bytes, over all queues; 0 = none
 	ProgramID     uint32
 	Source        netip.Addr
 	NextHop       netip.Addr
@@ -161,6 +162,9 @@ func (c *Config) setDefaults() error {
 	}
 	if err := c.checkChecksum(); err != nil {
 		return err
+	}
+	if c.Arena == 0 {
+		c.Arena = DefaultArena
 	}
 	if c.NeighbourWait == 0 {
 		c.NeighbourWait = DefaultNeighbourWait
@@ -289,7 +293,7 @@ func (s *Session) describe(path hw.Path) {
 	_ = unix.Uname(&uts) // cannot fail with a valid pointer
 	caps := s.queues[0].caps
 	s.info = Info{
-		Interface: s.link.Name, Driver: s.link.Driver, DriverVersion: s.link.DriverVersion, Firmware: s.link.Firmware, Bus: s.link.Bus,
+		Arena: s.info.Arena, Interface: s.link.Name, Driver: s.link.Driver, DriverVersion: s.link.DriverVersion, Firmware: s.link.Firmware, Bus: s.link.Bus,
 		Kernel: unix.ByteSliceToString(uts.Release[:]), MTU: s.via.MTU, MAC: s.via.MAC.String(),
 		Binding: s.cfg.Binding, Attach: s.prog.Mode().String(), Mode: "copy",
 		Queues: len(s.queues), Frames: s.cfg.Frames, Chunk: s.cfg.Chunk, Ring: s.cfg.Ring,

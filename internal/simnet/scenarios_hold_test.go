@@ -9,7 +9,11 @@ import (
 // demoting gives every stream a demotion after so long without progress.
 func demoting(t *Trial, after tcp.Duration) {
 	t.Arena = 4 << 20
-	t.TCP = func(cfg *tcp.Config) { cfg.Hold = tcp.Hold{Policy: tcp.HoldDemote, Time: after, Abort: -1} }
+	t.TCP = func(cfg *tcp.Config) {
+		if !cfg.Resum { // in the wrong modes there is nothing to demote
+			cfg.Hold = tcp.Hold{Policy: tcp.HoldDemote, Time: after, Abort: -1}
+		}
+	}
 }
 
 // stalling stops the peer's reader somewhere, and wakes it long after the demotion.

@@ -85,6 +85,8 @@ type Config struct {
 	Frames      int    // 0 = the session's default
 	Chunk       int    // bytes; 0 = the session's default
 
+	Hold HoldConfig // how long a peer that ACKs nothing keeps frames
+
 	Settings settings.Config // what the NIC is set to; without a Change it is left alone
 
 	Rewrite bool   // overwrite each frame with Marker as soon as it is handed back
@@ -163,7 +165,7 @@ func (c *Config) validate() error {
 	case c.BusyPoll > time.Second || c.BusyPoll%time.Microsecond != 0:
 		return fmt.Errorf("--busy-poll %v: must be whole microseconds up to a second", c.BusyPoll)
 	}
-	return nil
+	return c.Hold.validate(c.Release)
 }
 
 // sessionConfig is what the session is opened with, for that destination.
@@ -172,7 +174,7 @@ func (c *Config) sessionConfig(dst netip.AddrPort) (session.Config, error) {
 		Interface: c.Interface, Destination: dst.Addr(), Port: dst.Port(), Source: c.Source, Tagged: c.Tagged, VLAN: c.VLAN, Binding: session.Binding(c.Binding),
 		Checksum: session.Checksum(c.Checksum), RXChecksum: session.RXChecksum(c.RXChecksum), AllowFallback: c.Fallback,
 		Queues: c.Queues, Frames: c.Frames, Chunk: c.Chunk, Writers: c.Parallel, Witness: c.Rewrite, Warn: c.Warn,
-		NoWakeup: c.NoWakeup, Budget: c.Budget, BusyPoll: c.BusyPoll, HugePages: c.HugePages, Settings: c.Settings, Steer: c.Steer,
+		NoWakeup: c.NoWakeup, Budget: c.Budget, BusyPoll: c.BusyPoll, HugePages: c.HugePages, Arena: int(c.Hold.Arena), Settings: c.Settings, Steer: c.Steer,
 	}
 	var errs []error
 	read := func(err error) { errs = append(errs, err) }
@@ -200,7 +202,7 @@ func (c *Config) sessionConfig(dst netip.AddrPort) (session.Config, error) {
 func (c *Config) dialConfig(remote netip.AddrPort, i int) session.DialConfig {
 	dc := session.DialConfig{
 		Remote: remote, Congestion: tcp.Congestion(c.Congestion), FixedWindow: int(c.FixedWindow), ECN: c.ECN, NoPacing: c.NoPacing, MSS: c.MSS, DSCP: c.DSCP, Rate: uint64(c.BitRate+7) / 8,
-		RTOMin: c.RTOMin, UserTimeout: c.UserTimeout, KeepAlive: c.KeepAlive,
+		RTOMin: c.RTOMin, UserTimeout: c.UserTimeout, KeepAlive: c.KeepAlive, Hold: c.Hold.session(),
 	}
 	if c.LocalPort != 0 {
 		dc.LocalPort = c.LocalPort + uint16(i)
