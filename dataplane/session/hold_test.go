@@ -112,7 +112,7 @@ func TestHoldLimitEndsOne(t *testing.T) {
 // stopAfter is a sink of so many connections, of which those from number from on stop for good once they have read so much.
 func stopAfter(from int, read int64, conns int) func(*sink.Config) {
 	return func(c *sink.Config) {
-		c.Count, c.SkipHash = conns, conns > 2
+		c.Count = conns
 		c.BeforeRead = func(ctx context.Context, conn int, n int64) {
 			if conn >= from && n >= read {
 				<-ctx.Done()
@@ -160,10 +160,13 @@ const (
 )
 
 // besideStopped is a session with so many connections whose peers have stopped and whose frames are back, and one to a good one.
-func besideStopped(t testing.TB, stopped int, pace uint64) (*session.Session, *session.Conn) {
+func besideStopped(t testing.TB, stopped int, pace uint64, unhashed bool) (*session.Session, *session.Conn, *receiver) {
 	t.Helper()
 	r := newRig(t, lab.Config{})
-	rc := r.receive(stopAfter(2, 0, 1+stopped))
+	rc := r.receive(func(c *sink.Config) {
+		stopAfter(2, 0, 1+stopped)(c)
+		c.SkipHash = unhashed
+	})
 	s := r.open(session.Config{Writers: 1 + manyStopped}) // alone too, so that its writer has as many frames
 	good, err := s.Dial(within(t), session.DialConfig{Remote: rc.addr, Rate: pace})
 	if err != nil {
@@ -182,15 +185,19 @@ func besideStopped(t testing.TB, stopped int, pace uint64) (*session.Session, *s
 		})
 	}
 	all.Wait()
-	return s, good
+	return s, good, rc
 }
 
 // Twenty-one readers that stop, beside one that reads: every frame of theirs is back within the limit and a drain of the NIC, and
 // stays back; the good one gets its bytes.
 func TestStoppedReadersPinNothing(t *testing.T) {
-	s, good := besideStopped(t, manyStopped, 0)
-	if err := write(within(t), good, payload(5, 32<<20)); err != nil {
+	s, good, rc := besideStopped(t, manyStopped, 0, false)
+	p := payload(5, 32<<20)
+	if err := write(within(t), good, p); err != nil {
 		t.Error(err)
+	}
+	if res := <-rc.results; res.SHA256 != sumOf(p) || res.Remote != good.LocalAddr().String() {
+		t.Errorf("%+v", res)
 	}
 	rep, err := s.Close()
 	if err != nil || rep.Counters.BytesReleased < 32<<20 || rep.Counters.Demotions < manyStopped || rep.Counters.ArenaPeak == 0 || rep.Counters.ArenaAborted != rep.Counters.ArenaCopied {
@@ -225,7 +232,7 @@ func pairBeside(b *testing.B, pace uint64, n int) float64 {
 	var streams [2]*session.Conn
 	for k := range 2 {
 		i := (k + n) % 2
-		s, good := besideStopped(b, []int{0, manyStopped}[i], pace)
+		s, good, _ := besideStopped(b, []int{0, manyStopped}[i], pace, true)
 		defer s.Close() //nolint:errcheck // aborts what is left
 		streams[i] = good
 	}

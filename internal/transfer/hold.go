@@ -82,6 +82,14 @@ func holdOf(c *dataplane.Counters) Hold {
 	}
 }
 
+// holdError adds the flags to an error that a limit caused.
+func holdError(err error) error {
+	if errors.Is(err, tcp.ErrHoldLimit) {
+		return fmt.Errorf("%w (--hold-policy, --hold-time, --hold-abort and --arena say so)", err)
+	}
+	return err
+}
+
 // bytes is how much of the stream has arrived: what was handed back, or, once frames were before their ACK, what was ACKed.
 func (s *sender) bytes() int64 {
 	if s.meter.demoted.Load() {
