@@ -152,6 +152,19 @@ func (p *Poller) auditHolds() error {
 	return p.holds.arena.Audit()
 }
 
+// giveBackLent returns frames that were lent for a stream whose peer stands still meanwhile, and that nobody has taken yet.
+func (w *Writer) giveBackLent() {
+	if !w.demoted {
+		return
+	}
+	w.demoted = false
+	n := w.credits.Peek(w.credits.Cap()) + len(w.free) - int(w.room.Load())
+	for ; n > 0; n-- {
+		w.push(commit{frame: w.credits.Take(), op: opAbandon})
+	}
+	w.credits.Release()
+}
+
 // Acked is how many bytes of what was committed the peer has ACKed, from the first on. A release with the reason Demoted came
 // before that: its bytes are with the peer when Acked has reached its End. (A TCP ACK says that the peer's TCP has
 // them, not that its application has read them.)

@@ -81,6 +81,32 @@ func TestDemotion(t *testing.T) {
 	g.finish()
 }
 
+// Frames that were lent for a stream, and that its writer had no bytes for yet, go back too when its peer stands still.
+func TestLentFramesOfAStoppedStream(t *testing.T) {
+	g := heldRig(t, 256, 1<<20)
+	w := g.writer(0)
+	c := newSource(1, w, g.openHeld(w, tcp.Hold{Policy: tcp.HoldDemote, Time: holdTime}), 3*1448)
+	g.peer.flows[c.s.flow].window = 0
+	g.until("lent", func() bool {
+		for c.at < len(c.bytes) {
+			b, ok := w.Reserve(c.s)
+			if !ok {
+				return false
+			}
+			c.commit(b)
+		}
+		return g.p.lanes[0].lent > 50
+	})
+	g.until("demoted", func() bool { drain(g, w, c); return c.s.hold.stopped && len(c.pending) == 0 })
+	g.step()
+	if l := g.p.lanes[0]; l.owned != 0 || l.room != 0 {
+		t.Errorf("the writer of a stopped stream has %d frames", l.owned)
+	}
+	g.peer.flows[c.s.flow].window = peerWindow
+	g.transfer(c)
+	g.finish()
+}
+
 // A frame that the kernel has is the writer's only when that has let go of it, demoted or not.
 func TestDemotedFrameWaitsForTheKernel(t *testing.T) {
 	g := heldRig(t, 64, 1<<20)

@@ -29,6 +29,7 @@ type Writer struct {
 	bufs     int          // frames in a Buf
 	polling  bool
 	gone     bool
+	demoted  bool // a release said so since giveBack
 
 	_    [64]byte
 	room atomic.Int32  // frames that the streams may have more; the poller's
@@ -183,6 +184,7 @@ func (w *Writer) Poll() int {
 
 func (w *Writer) took(r *Release) {
 	r.Stream.held--
+	w.demoted = w.demoted || r.Reason == Demoted
 	if r.Frame != umem.NoFrame {
 		w.free = append(w.free, r.Frame)
 	}
@@ -206,6 +208,7 @@ func (w *Writer) giveBack() {
 		w.push(commit{frame: w.free[n], op: opAbandon})
 		w.free = w.free[:n]
 	}
+	w.giveBackLent()
 }
 
 // Held is the number of frames that are reserved or committed for s and not
