@@ -70,8 +70,8 @@ type HoldError struct {
 
 // Error tells the numbers and the remedy.
 func (e *HoldError) Error() string {
-	what := fmt.Sprintf("%v: the peer ACKed nothing for %.1f s, and %d bytes wait for it in frames, %d in the arena: ",
-		ErrHoldLimit, float64(e.Waited)/float64(Second), e.Held, e.Demoted)
+	what := fmt.Sprintf("%v: the peer ACKed nothing for %s, and %d bytes wait for it in frames, %d in the arena: ",
+		ErrHoldLimit, inSeconds(e.Waited), e.Held, e.Demoted)
 	switch e.Cause {
 	case HoldArenaFull:
 		return what + fmt.Sprintf("the arena of %d bytes is full (%d used); a larger one has room for them", e.ArenaSize, e.ArenaUsed)
@@ -80,10 +80,14 @@ func (e *HoldError) Error() string {
 	case HoldQueueFull:
 		return what + "commits wait that the send queue has no room for; a longer queue, or larger commits, have"
 	case HoldAbortOver:
-		return what + fmt.Sprintf("the limit is %.1f s; a longer hold abort time waits longer", float64(e.Limit)/float64(Second))
+		return what + fmt.Sprintf("the limit is %s; a longer hold abort time waits longer", inSeconds(e.Limit))
 	default:
-		return what + fmt.Sprintf("the limit is %.1f s; a longer hold time waits longer, the policy %q keeps the connection", float64(e.Limit)/float64(Second), HoldDemote)
+		return what + fmt.Sprintf("the limit is %s; a longer hold time waits longer, the policy %q keeps the connection", inSeconds(e.Limit), HoldDemote)
 	}
+}
+
+func inSeconds(d Duration) string {
+	return fmt.Sprintf("%d.%d s", d/Second, d%Second/(100*Millisecond))
 }
 
 // Unwrap is ErrHoldLimit.

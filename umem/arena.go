@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-
-	"golang.org/x/sys/unix"
 )
 
 // BlockSize is the bytes of a block of an Arena.
@@ -36,12 +34,9 @@ func MapArena(bytes int) (*Arena, error) {
 	if n < 1 || uint64(n) >= uint64(NoBlock) {
 		return nil, fmt.Errorf("%w: an arena of %d bytes: must be from %d to %d", ErrGeometry, bytes, BlockSize, uint64(NoBlock-1)*BlockSize)
 	}
-	if err := checkMachine(n * BlockSize); err != nil {
-		return nil, err
-	}
-	mem, err := unix.Mmap(-1, 0, n*BlockSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+	mem, err := mapPlain(n * BlockSize)
 	if err != nil {
-		return nil, fmt.Errorf("%w: mmap of an arena of %d bytes: %w (a smaller one needs less)", ErrNoMemory, n*BlockSize, err)
+		return nil, fmt.Errorf("arena: %w (a smaller one needs less)", err)
 	}
 	a := &Arena{mem: mem, holds: make([]uint16, n), free: make([]Block, n)}
 	for i := range a.free {
@@ -55,7 +50,7 @@ func (a *Arena) Close() error {
 	if a.mem == nil {
 		return nil
 	}
-	err := unix.Munmap(a.mem)
+	err := unmapPlain(a.mem)
 	a.mem = nil
 	return err
 }

@@ -45,7 +45,7 @@ var never = []struct{ of, what string }{
 }
 
 // testArrows are what any test may import beside what its package may.
-var testArrows = []string{"internal/simnet/...", "internal/lab/...", "internal/sink/..."}
+var testArrows = []string{"internal/simnet/...", "internal/lab/...", "internal/sink/...", "internal/median"}
 
 // testOnly may be imported by tests, and by each other. Beside these: every
 // package whose name ends in "test".
