@@ -118,7 +118,7 @@
 //     section 3.10.5 does neither): what is not ACKed did perhaps not arrive.
 //   - With Config.Hold a peer that answers zero-window probes and takes nothing is reset after a time, where
 //     RFC 9293 section 3.8.6.1 lets it keep the connection for ever. 10 s after its last progress memory is
-//     given back, 10 minutes after it the connection is (both can be set, and left out).
+//     given back, 30 minutes after it the connection is (both can be set, and left out).
 //   - What arrives out of order is not kept: it is ACKed when it comes again.
 //
 // # Limits

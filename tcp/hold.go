@@ -29,7 +29,7 @@ func HoldPolicies() []HoldPolicy { return []HoldPolicy{HoldBackpressure, HoldDem
 // Defaults of Hold.
 const (
 	DefaultHoldTime  = 10 * Second
-	DefaultHoldAbort = 600 * Second
+	DefaultHoldAbort = 1800 * Second // longer than the retransmissions to a peer that is silent (Config.Retries) usually take
 )
 
 // Hold limits how long, and with how many bytes, a connection keeps frames from their writer. Time counts from the last
@@ -39,7 +39,7 @@ type Hold struct {
 	Policy HoldPolicy
 	Bytes  int      // most payload that frames are held for, kept by whoever hands frames out; 0 = no limit of this connection's own
 	Time   Duration // without progress before the first step; 0 = 10 s
-	Abort  Duration // without progress before the reset that follows a demotion; 0 = 10 min, negative = never
+	Abort  Duration // without progress before the reset that follows a demotion; 0 = 30 min, negative = never
 }
 
 // ErrHoldLimit says that the peer ACKed nothing for longer than Hold allows. Err returns a *HoldError, which wraps it.

@@ -21,7 +21,7 @@ type Hold struct {
 	Policy tcp.HoldPolicy
 	Bytes  int           // most payload that frames are held for; 0 = the connection's share of the frames
 	Time   time.Duration // without progress before demotion, or the RST of abort; 0 = 10 s
-	Abort  time.Duration // without progress before the RST that follows a demotion; 0 = 10 min, negative = never
+	Abort  time.Duration // without progress before the RST that follows a demotion; 0 = 30 min, negative = never
 }
 
 // hold is what a connection is made with.
