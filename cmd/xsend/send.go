@@ -112,7 +112,7 @@ func (f *sendFlags) dataplaneFlags(cmd *cobra.Command) {
 	choice(cmd, &f.cfg.Mode, "mode", "", "how the kernel takes frames", "auto", "copy", "zerocopy")
 	choice(cmd, &f.cfg.Checksum, "checksum", "", "who computes checksums: sw, xsend; hw, NIC or kernel, whoever it is; kernel, in its copy; auto, hw where a NIC may do it and a canary proves it", "sw", "hw", "kernel", "auto")
 	choice(cmd, &f.cfg.RXChecksum, "rx-checksum", "", "checksums of what is received: verify them, trust them, or auto, trust on links inside this machine only", "auto", "verify", "trust")
-	flags.BoolVar(&f.cfg.Fallback, "allow-fallback", false, "go on without what kernel, driver or NIC refuse of --attach, --mode, --sg, --checksum, --budget, --busy-poll, --hugepages, and say so in the result")
+	flags.BoolVar(&f.cfg.Fallback, "allow-fallback", false, "go on without what kernel, driver, NIC or binding refuse of --attach, --mode, --sg, --checksum, --wakeup, --budget, --busy-poll, --hugepages, --queues, --steer, --mtu, --set and its like, and say so in the result")
 	flags.IntVar(&f.cfg.Queues, "queues", 0, "RX queues that get a socket, from 0 (default: all of them)")
 	flags.BoolVar(&f.cfg.Steer, "steer", false, "have the NIC bring replies to the queues of --queues: by an ntuple rule for one queue, else by its indirection table; without --queues all get a socket, and nothing is changed")
 	flags.IntVar(&f.cfg.Frames, "frames", 0, "frames in UMEM (default: 16384 to send from, and 1280 per queue)")
@@ -184,7 +184,9 @@ func (f *sendFlags) config(cmd *cobra.Command, std stdio, args []string) (err er
 		return errors.New("both --json and --json-stream: choose one object at the end, or one for each event")
 	}
 	f.cfg.Interval, f.cfg.Discard = f.interval, !f.asJSON
-	f.cfg.NoWakeup = f.wakeup == "off"
+	if cmd.Flags().Changed("wakeup") {
+		f.cfg.Wakeup = f.wakeup
+	}
 	f.cfg.Tagged = cmd.Flags().Changed("vlan")
 	f.cfg.Parameters = map[string]string{}
 	cmd.Flags().VisitAll(func(flag *pflag.Flag) {

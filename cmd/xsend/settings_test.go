@@ -281,8 +281,8 @@ func TestSteerOnACommandLine(t *testing.T) {
 		p.want(0)
 		received(t, s, 1, 4_000_000, sum)
 		rep := p.report()
-		if rep.at("offload.5.name") != "steer" || rep.at("offload.5.active") != "all" || rep.at("offload.5.evidence") != row.why || rep.at("settings.0.name") != row.listed {
-			t.Errorf("%v: %v, %v", row.args, rep.at("offload.5"), rep.at("settings"))
+		if rep.at("offload.11.name") != "steer" || rep.at("offload.11.active") != "all" || rep.at("offload.11.evidence") != row.why || rep.at("settings.0.name") != row.listed {
+			t.Errorf("%v: %v, %v", row.args, rep.at("offload.11"), rep.at("settings"))
 		}
 	}
 	r.clean()

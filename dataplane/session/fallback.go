@@ -19,12 +19,17 @@ func (s *Session) giveUp(knob string, why error) bool {
 	if !s.cfg.AllowFallback || s.givenUp[knob] != nil {
 		return false
 	}
+	s.note(knob, why)
+	s.cfg.Warn(fmt.Sprintf("--%s is given up: %v", knob, why))
+	return true
+}
+
+// note keeps why a knob gave way.
+func (s *Session) note(knob string, why error) {
 	if s.givenUp == nil {
 		s.givenUp = map[string]error{}
 	}
 	s.givenUp[knob] = why
-	s.cfg.Warn(fmt.Sprintf("--%s is given up: %v", knob, why))
-	return true
 }
 
 // gaveUp reports that.

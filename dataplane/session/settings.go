@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/xsend/xsend/hw"
@@ -18,7 +19,7 @@ func (s *Session) applySettings(ctx context.Context) (err error) {
 	if len(cfg.Change) == 0 && cfg.Steer == nil {
 		return nil
 	}
-	cfg.Interface, cfg.Warn = s.link.Name, s.cfg.Warn
+	cfg.Interface, cfg.Warn, cfg.Fallback = s.link.Name, s.cfg.Warn, s.cfg.AllowFallback
 	if s.set, err = settings.Begin(ctx, cfg); err != nil {
 		return err
 	}
@@ -29,6 +30,12 @@ func (s *Session) applySettings(ctx context.Context) (err error) {
 		return err
 	}
 	s.mtu = s.via.MTU
+	if to := s.set.Steering(); cfg.Steer != nil && to.Way == "" { // some of the queues would get none of the answers
+		why := errors.New(to.Evidence)
+		s.note("steer", why)
+		s.note("queues", why)
+		s.cfg.Queues = 0
+	}
 	return nil
 }
 
@@ -44,15 +51,15 @@ func (s *Session) restoreSettings() error {
 }
 
 // steerKnob is the way that answers take to the queues that are bound.
-func (s *Session) steerKnob() (k []Knob) {
+func (s *Session) steerKnob() Knob {
 	if !s.cfg.Steer {
-		return nil
+		return obeyedKnob("steer", unasked, "off", "answers arrive where the NIC likes")
 	}
 	to := settings.Steered{Way: settings.WayAll, Evidence: fmt.Sprintf("--queues is not given: all %d RX queues of %s are bound", s.link.RxQueues, s.link.Name)}
 	if s.set != nil && s.set.Steering().Way != "" {
 		to = s.set.Steering()
 	}
-	return []Knob{{Name: "steer", Requested: "on", Accepted: string(to.Way), Active: string(to.Way), Proved: true, Evidence: to.Evidence}}
+	return obeyedKnob("steer", "on", string(to.Way), to.Evidence)
 }
 
 // settle is what the report says of them.
