@@ -18,6 +18,7 @@ import (
 
 	"github.com/xsend/xsend/dataplane/afxdp"
 	"github.com/xsend/xsend/hw"
+	lib "github.com/xsend/xsend/internal/ethtool"
 	"github.com/xsend/xsend/umem"
 )
 
@@ -224,7 +225,7 @@ func (r *rig) addWide() {
 func TestTooFewChannels(t *testing.T) {
 	onPair(t, func(r *rig) {
 		r.addWide()
-		_, err := withEthtool(func(e *ethtool.Ethtool) (ethtool.Channels, error) {
+		_, err := lib.Ask("wide-a", func(e *ethtool.Ethtool) (ethtool.Channels, error) {
 			return e.SetChannels("wide-a", ethtool.Channels{RxCount: 1, TxCount: 1})
 		})
 		r.ok(err)

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/xsend/xsend/hw"
+	lib "github.com/xsend/xsend/internal/ethtool"
 )
 
 // snapshot is what an interface is like: the name of each setting, and its value. Counters, and what changes by itself
@@ -81,9 +82,9 @@ func (s snapshot) ethtool(name string) {
 	s.put("channels", channels, err)
 	rings, err := readRings(name)
 	s.put("rings", rings, err)
-	coalesce, err := withEthtool(func(e *ethtool.Ethtool) (ethtool.Coalesce, error) { return e.GetCoalesce(name) })
+	coalesce, err := lib.Ask(name, func(e *ethtool.Ethtool) (ethtool.Coalesce, error) { return e.GetCoalesce(name) })
 	s.put("coalescing", coalesce, err)
-	pause, err := withEthtool(func(e *ethtool.Ethtool) (ethtool.Pause, error) { return e.GetPause(name) })
+	pause, err := lib.Ask(name, func(e *ethtool.Ethtool) (ethtool.Pause, error) { return e.GetPause(name) })
 	s.put("pause", pause, err)
 	features, err := readFeatures(name)
 	s.put("features", len(features), err)
