@@ -117,25 +117,3 @@ func orNothing(s string) string {
 	}
 	return s
 }
-
-// giveBack asks again for the features as they were asked for before: drivers may switch some off for a program, and
-// not on again.
-func giveBack(name string, before map[string]ethtool.FeatureState) error {
-	after, err := readFeatures(name)
-	if err != nil || before == nil {
-		return nil // no ethtool: nothing of it was read before either
-	}
-	want := map[string]bool{}
-	for feature, was := range before {
-		if was.Available && after[feature].Requested != was.Requested {
-			want[feature] = was.Requested
-		}
-	}
-	if len(want) == 0 {
-		return nil
-	}
-	if err := setFeatures(name, want); err != nil {
-		return fmt.Errorf("%s: put back %d features: %w", name, len(want), err)
-	}
-	return nil
-}
