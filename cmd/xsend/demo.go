@@ -50,6 +50,7 @@ func runDemo(cmd *cobra.Command, std stdio, cfg demo.Config, asJSON bool) (err e
 	if cfg.Self, err = os.Executable(); err != nil {
 		return notStarted(fmt.Errorf("find this program: %w", err))
 	}
+	cfg.Keeper = []string{"/proc/self/exe", keepCommand}
 	in, release := catch(cmd.Context())
 	defer release()
 	cfg.Err = std.err
@@ -70,6 +71,16 @@ func runDemo(cmd *cobra.Command, std stdio, cfg demo.Config, asJSON bool) (err e
 		printDemo(std, &res)
 	}
 	return failed(err)
+}
+
+// keepCommand is the hidden subcommand that removes the lab of a demonstration that was killed.
+const keepCommand = "keep"
+
+func newKeep(std stdio) *cobra.Command {
+	return &cobra.Command{
+		Use: keepCommand + " LAB FILE", Hidden: true, Args: cobra.ExactArgs(2),
+		RunE: func(_ *cobra.Command, args []string) error { return failed(demo.Keep(args[0], args[1], std.err)) },
+	}
 }
 
 func printDemo(std stdio, r *demo.Result) {
