@@ -70,11 +70,14 @@ func settingsLines(b *strings.Builder, r *transfer.Report) {
 			asked = append(asked, text)
 		}
 	}
-	fmt.Fprintf(b, "settings    %s", strings.Join(asked, ", "))
-	if len(taken) > 0 {
-		fmt.Fprintf(b, "; with it %s", strings.Join(taken, ", "))
+	if len(asked) > 0 {
+		fmt.Fprintf(b, "settings    %s", strings.Join(asked, ", "))
+		if len(taken) > 0 {
+			fmt.Fprintf(b, "; with it %s", strings.Join(taken, ", "))
+		}
+		b.WriteByte('\n')
 	}
-	fmt.Fprintf(b, "\nrestored    %v\n", r.Restored)
+	fmt.Fprintf(b, "restored    %v\n", r.Restored)
 }
 
 // inLine cuts what would fill a screen: tables of a hundred queues, rules that no one can read. JSON has all of it.

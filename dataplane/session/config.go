@@ -97,6 +97,8 @@ type Config struct {
 	kernel sockets  // tests stand in for the kernel; zero = it is asked
 	claims claims   // tests stand in for the kernel; nil = it is asked
 
+	along func(name string, index int) []string // features that attaching takes along: tests stand in for the kernel; nil = settings.TakenAlong
+
 	segments func(index int) int // xdp-zc-max-segs: tests stand in for the driver; nil = readSegments
 }
 

@@ -57,3 +57,6 @@ func (c *Config) Refuses(what func(afxdp.Config) error) {
 		return afxdp.Open(ctx, cfg)
 	}
 }
+
+// Along makes f stand in for what attaching a program switches off.
+func (c *Config) Along(f func(string, int) []string) { c.along = f }

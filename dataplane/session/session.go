@@ -173,6 +173,9 @@ func (c *Config) setDefaults() error {
 	if c.Warn == nil {
 		c.Warn = func(string) {}
 	}
+	if c.along == nil {
+		c.along = settings.TakenAlong
+	}
 	if c.segments == nil {
 		c.segments = readSegments
 	}

@@ -4,23 +4,31 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/xsend/xsend/hw"
 	"github.com/xsend/xsend/hw/settings"
 )
 
-// applySettings sets the NIC before anything is chosen by its MTU and queues, and looks at it again. It goes before the program is
+// applySettings sets the NIC, and writes down what attaching takes along, before anything is chosen by its MTU and queues, and looks at it again. It goes before the program is
 // attached, which keeps drivers from changing some of it, and which changes features of a veth's other end.
 func (s *Session) applySettings(ctx context.Context) (err error) {
 	cfg := s.cfg.Settings
 	if s.cfg.Steer && s.cfg.Queues > 0 {
 		cfg.Steer = &settings.Steer{Peer: s.cfg.Destination, Port: s.cfg.Port, Queues: s.cfg.Queues}
 	}
-	if len(cfg.Change) == 0 && cfg.Steer == nil {
+	along := s.cfg.along(s.link.Name, s.link.Index)
+	cfg.Interface, cfg.Warn, cfg.Fallback, cfg.Keep = s.link.Name, s.cfg.Warn, s.cfg.AllowFallback, len(along) > 0
+	asked := len(cfg.Change) > 0 || cfg.Steer != nil
+	if !asked && !cfg.Keep {
 		return nil
 	}
-	cfg.Interface, cfg.Warn, cfg.Fallback = s.link.Name, s.cfg.Warn, s.cfg.AllowFallback
-	if s.set, err = settings.Begin(ctx, cfg); err != nil {
+	s.set, err = settings.Begin(ctx, cfg)
+	if err != nil && !asked && ctx.Err() == nil { // nobody asked for it
+		s.cfg.Warn(fmt.Sprintf("attaching a program may switch %s off, and nobody will switch it on again: %v", strings.Join(along, ", "), err))
+		return nil
+	}
+	if err != nil {
 		return err
 	}
 	if s.link, err = hw.LookupIndex(s.link.Index); err != nil {

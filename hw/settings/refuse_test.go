@@ -142,3 +142,19 @@ func TestKeep(t *testing.T) {
 		t.Errorf("%v, %v, ordered %v", out, err, n.ordered)
 	}
 }
+
+// What attaching switches off is what is on and can be changed.
+func TestTakenAlong(t *testing.T) {
+	for state, want := range map[string]int{on: 1, off: 0, on + fixedMark: 0, off + requestedOn: 0, on + requestedOff: 1} {
+		n := newNIC(t)
+		n.state[Feature]["rx-lro"] = state
+		if got := kernel(n.do).takenAlong("lo", 1); len(got) != want || want == 1 && got[0] != "rx-lro" {
+			t.Errorf("%s: %v", state, got)
+		}
+	}
+	n := newNIC(t)
+	delete(n.state, Feature)
+	if got := kernel(n.do).takenAlong("lo", 1); got != nil {
+		t.Errorf("where nobody tells: %v", got)
+	}
+}
