@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -286,5 +287,69 @@ func TestSteerOnACommandLine(t *testing.T) {
 		}
 	}
 	r.clean()
+	empty(t, dir)
+}
+
+// Of a network namespace that is gone there is nothing to restore: "xsend restore" says so and removes its journal, and keeps those of others.
+func TestRestoreOfANamespaceThatIsGone(t *testing.T) {
+	dir := stateDir(t)
+	stays := newRig(t, lab.Config{Queues: 2})
+	before := stays.nic()
+	gone := newRig(t, lab.Config{Queues: 2})
+	for _, r := range []*rig{stays, gone} {
+		p := r.start(lab.Sender, nil, append(append([]string{"send", "--pattern", "-t", "60", "-b", "16M"}, setFlags...), r.listen().Addr().String())...)
+		r.becomes("as it is asked for", asSet)
+		p.says("connected to")
+		for _, pid := range children(t, p.cmd.Process.Pid) {
+			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+				t.Error(err)
+			}
+		}
+		p.signal(syscall.SIGKILL)
+		p.want(-1)
+	}
+	list := stays.start(lab.Sender, nil, "restore")
+	if list.want(0); strings.Count(list.out.String(), "changed ") != 2 || strings.Contains(list.out.String(), "removed") {
+		t.Errorf("the control: both are there, and the list is %q", list.out.String())
+	}
+	if err := gone.Lab.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(patience); ; {
+		list = stays.start(lab.Sender, nil, "restore")
+		list.want(0)
+		if strings.Contains(list.out.String(), "removed") {
+			break
+		}
+		if time.Now().After(end) {
+			t.Skipf("needs Linux 6.18, which tells whether a namespace is gone: %q", list.out.String())
+		}
+	}
+	if text := list.out.String(); !strings.Contains(text, "is gone, and veth-a with it: there is nothing to restore") || strings.Count(text, "changed ") != 1 {
+		t.Errorf("the list is %q", text)
+	}
+	stays.start(lab.Sender, nil, "restore", "--all").want(0)
+	if after := stays.nic(); after != before {
+		t.Errorf("afterwards %+v, want %+v", after, before)
+	}
+	empty(t, dir)
+}
+
+// A journal that can't be read is named, with what to do, and is in the way of its own interface's runs only.
+func TestJournalThatCannotBeRead(t *testing.T) {
+	dir := stateDir(t)
+	r := newRig(t, lab.Config{Queues: 2})
+	path, _ := file(t, 1000)
+	_, to := r.sink()
+	other := filepath.Join(dir, "1.eth9.abcdefgh.journal.json")
+	if err := os.WriteFile(other, []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.start(lab.Sender, nil, "send", "--mtu", "1400", to, path).want(0, other, "remove the file", "isn't of veth-a")
+	r.start(lab.Sender, nil, "restore", "--all").want(2, other, "remove the file")
+	r.start(lab.Sender, nil, "restore").want(2, other, "remove the file")
+	if err := os.Remove(other); err != nil {
+		t.Fatal(err)
+	}
 	empty(t, dir)
 }

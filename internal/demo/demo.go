@@ -39,7 +39,8 @@ type Config struct {
 
 	// What is asked of the sender, as the flags of "xsend send" of these names have it; "" is its default.
 	Checksum, RXChecksum, SG, Mode, Attach string
-	Fallback                               bool // take the engine's checksums where Checksum would be refused
+	Fallback                               bool     // go on without what would be refused
+	Flags                                  []string // further ones of "xsend send", as they are given to it
 
 	// Say is told what is being done, a sentence at a time.
 	Say func(string)
