@@ -244,7 +244,14 @@ func TestForceOnACommandLine(t *testing.T) {
 	r.start(lab.Sender, nil, "send", "--mtu", "1400", to, path).want(2, "veth-a: set mtu 1400", "SSH connection", "--force")
 	r.start(lab.Sender, nil, "send", "--set", "rx-gro=on", to, path).want(0)
 	r.start(lab.Sender, nil, "send", "--mtu", "1400", "--force", to, path).want(0)
+	for _, args := range [][]string{{"--set-channels", "1"}, {"--set-channels", "rx=1,tx=1"}, {"--mtu", "1400", "--set", "rx-gro=on"}} {
+		r.start(lab.Sender, nil, append(append([]string{"send"}, args...), to, path)...).want(2, "veth-a: set ", "SSH connection", "--force")
+	}
+	// sudo takes the variable away; who called it has it.
+	without := []string{"sh", "-c", `env -u SSH_CONNECTION "$@"; exit $?`, "sh"}
+	r.startWith(lab.Sender, nil, without, "send", "--mtu", "1400", to, path).want(2, "veth-a: set mtu 1400", "SSH connection")
 	t.Setenv("SSH_CONNECTION", "192.0.2.1 50000 192.0.2.2 22") // of another namespace
+	r.startWith(lab.Sender, nil, without, "send", "--mtu", "1400", to, path).want(0)
 	r.start(lab.Sender, nil, "send", "--mtu", "1400", to, path).want(0)
 	r.start(lab.Sender, nil, "send", "--mtu", "1000", to, path).want(2, "veth-a: set mtu 1000", "IPv6 addresses", "--force")
 }
