@@ -56,6 +56,10 @@ func TestKnobsRefused(t *testing.T) {
 		{[]string{"--binding", "asavie", "--wakeup", "on"}, []string{"--wakeup", "--binding native"}},
 		{[]string{"--queues", "2"}, []string{"2 queues: veth-a has 1", "leave --queues out"}},
 		{[]string{"--set-channels", "combined=1"}, []string{"veth-a has no combined channels: it has rx, at most ", "and tx, at most ", "choose --set-channels rx=N,tx=N"}},
+		{[]string{"--budget", "0"}, []string{"--budget 0", "leave it out"}},
+		{[]string{"--queues", "0"}, []string{"--queues 0", "leave it out"}},
+		{[]string{"--set-channels", "2", "--set-channels", "rx=1"}, []string{"channels are both 2 and rx=1: choose one"}},
+		{[]string{"--mtu", "20000"}, []string{"--mtu 20000", "9216"}},
 		{[]string{"--sg", "perhaps"}, []string{"--sg", "auto, off, on"}},
 	} {
 		r.start(lab.Sender, nil, append(append([]string{"send"}, c.args...), to, path)...).want(2, c.want...)

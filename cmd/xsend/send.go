@@ -169,6 +169,11 @@ func (f *sendFlags) config(cmd *cobra.Command, std stdio, args []string) (err er
 			return fmt.Errorf("-%s %s: must be more than 0", flag.Shorthand, flag.Value)
 		}
 	}
+	for _, name := range []string{"queues", "budget"} {
+		if flag := cmd.Flags().Lookup(name); flag.Changed && flag.Value.String() == "0" {
+			return fmt.Errorf("--%s 0: must be more than 0, or leave it out", name)
+		}
+	}
 	if f.cfg.RTOMin == 0 {
 		return errors.New("--rto-min 0: must be more than 0: a timeout without a floor sends again what is only late")
 	}

@@ -51,9 +51,19 @@ func (s *Session) giveWay(q *queue, err error) bool {
 		return true
 	case c.Mode == afxdp.ModeZeroCopy && errors.Is(err, afxdp.ErrNoZeroCopy) && s.giveUp("mode", err):
 		s.copyInstead = true
+		s.keepScatter()
 		return true
 	}
 	return false
+}
+
+// keepScatter takes scatter-gather again that was given up for zero-copy mode, where that isn't to be had without it either.
+func (s *Session) keepScatter() {
+	if errors.Is(s.givenUp["sg"], afxdp.ErrNoZeroCopy) && s.cfg.SG == SGOn {
+		delete(s.givenUp, "sg")
+		s.sg = true
+		s.cfg.Warn("--sg is kept, as copy mode has it")
+	}
 }
 
 // mapRegion maps the memory of the native binding.

@@ -59,6 +59,8 @@ func TestFallback(t *testing.T) {
 		"steer":             {func(c *session.Config) { c.Queues, c.Steer = 1, true }, "steer", "all", settings.ErrRefused, []string{"ntuple: ", "leave --queues out"}},
 		"queues, by steer":  {func(c *session.Config) { c.Queues, c.Steer = 1, true }, "queues", "2", settings.ErrRefused, []string{"steer answers"}},
 		"MTU":               {func(c *session.Config) { _ = c.Settings.Change.Add(settings.MTU, "1000") }, "mtu", "1500", settings.ErrForce, []string{"set mtu 1000", "IPv6 addresses", "--force"}},
+		"MTU of no frame":   {func(c *session.Config) { _ = c.Settings.Change.Add(settings.MTU, "20000") }, "mtu", "1500", session.ErrMTU, []string{"--mtu 20000", "carry 9216: choose up to that"}},
+		"mode, with sg":     {func(c *session.Config) { c.Mode, c.SG = afxdp.ModeZeroCopy, session.SGOn }, "mode", "copy", afxdp.ErrNoZeroCopy, []string{"use copy mode"}},
 		"wakeup, asavie":    {asavie(func(c *session.Config) { c.Wakeup = session.WakeupOn }), "wakeup", "off", session.ErrConfig, []string{"--wakeup", "XDP_USE_NEED_WAKEUP", "--binding native"}},
 		"budget, asavie":    {asavie(func(c *session.Config) { c.Budget = 64 }), "budget", "32", session.ErrConfig, []string{"--budget", "--binding native"}},
 		"busy poll, asavie": {asavie(func(c *session.Config) { c.BusyPoll = time.Millisecond }), "busy-poll", "off", session.ErrConfig, []string{"--busy-poll", "--binding native"}},
@@ -102,6 +104,9 @@ func TestFallback(t *testing.T) {
 			k := knob(t, s, row.knob)
 			if k.Requested == "default" || k.Requested == k.Active || k.Active != row.active || k.Accepted != k.Active || !strings.Contains(k.Evidence, "fell back: ") {
 				t.Errorf("%+v", k)
+			}
+			if sg := knob(t, s, "sg"); name == "mode, with sg" && (sg.Active != "on" || strings.Contains(sg.Evidence, "fell back")) {
+				t.Errorf("scatter-gather is to be had in copy mode: %+v", sg)
 			}
 			if said.String() == "" {
 				t.Error("it said nothing")

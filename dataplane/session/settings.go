@@ -4,10 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"strconv"
 	"strings"
 
 	"github.com/xsend/xsend/hw"
 	"github.com/xsend/xsend/hw/settings"
+	"github.com/xsend/xsend/tcp"
+	"github.com/xsend/xsend/umem"
 )
 
 // applySettings sets the NIC, and writes down what attaching takes along, before anything is chosen by its MTU and queues, and looks at it again. It goes before the program is
@@ -16,6 +20,14 @@ func (s *Session) applySettings(ctx context.Context) (err error) {
 	cfg := s.cfg.Settings
 	if s.cfg.Steer && s.cfg.Queues > 0 {
 		cfg.Steer = &settings.Steer{Peer: s.cfg.Destination, Port: s.cfg.Port, Queues: s.cfg.Queues}
+	}
+	if want, _ := strconv.Atoi(cfg.Change[settings.MTU][""]); want > s.largestMTU() {
+		err := fmt.Errorf("%w: --mtu %d: packets over frames of %d carry %d: choose up to that", ErrMTU, want, umem.MaxChunk, s.largestMTU())
+		if !s.giveUp("mtu", err) {
+			return err
+		}
+		cfg.Change = maps.Clone(cfg.Change)
+		delete(cfg.Change, settings.MTU)
 	}
 	along := s.cfg.along(s.link.Name, s.link.Index)
 	cfg.Interface, cfg.Warn, cfg.Fallback, cfg.Keep = s.link.Name, s.cfg.Warn, s.cfg.AllowFallback, len(along) > 0
@@ -45,6 +57,14 @@ func (s *Session) applySettings(ctx context.Context) (err error) {
 		s.cfg.Queues = 0
 	}
 	return nil
+}
+
+// largestMTU is what packets of the binding carry, whatever the mode.
+func (s *Session) largestMTU() int {
+	if s.cfg.Binding == BindingAsavie {
+		return largestMTU(umem.MaxChunk)
+	}
+	return segsMTU(umem.MaxChunk, tcp.MaxDescs)
 }
 
 // restoreSettings puts the NIC back, on a thread in its namespace.

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/xsend/xsend/hw"
 )
 
 // With Fallback what is refused is left out and labelled, wherever it is refused; everything else is set, and all of it is put back. Without it, it is an error.
@@ -156,5 +158,17 @@ func TestTakenAlong(t *testing.T) {
 	delete(n.state, Feature)
 	if got := kernel(n.do).takenAlong("lo", 1); got != nil {
 		t.Errorf("where nobody tells: %v", got)
+	}
+}
+
+// Each group is either known to be harmless or needs force on the interface that the machine is reached by, those that steering sets too.
+func TestEveryGroupThatCuts(t *testing.T) {
+	reached := dangers{carries: func(int) (string, error) { return "it carries the default route", nil }, addresses: harmless().addresses}
+	for _, g := range all {
+		cuts := g != Feature && g != Coalesce && g != NAPI
+		err := reached.check(hw.Interface{Name: "eth0", Index: 2, MTU: 1500}, []request{{set: true, group: g, values: Values{"": "1400"}}})
+		if errors.Is(err, ErrForce) != cuts || cuts && (!strings.Contains(err.Error(), "--force") || !strings.Contains(err.Error(), "eth0: set "+string(g))) {
+			t.Errorf("%s: %v", g, err)
+		}
 	}
 }
