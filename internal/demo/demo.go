@@ -34,8 +34,8 @@ type Config struct {
 	Self string // the program to run
 	// Keeper is a command line that calls Keep with what follows it as arguments; empty = none, and a demonstration that is killed leaves what it made.
 	Keeper []string
-	File string // what to send; "" is a file of DefaultSize made for it
-	MTU  int    // of the lab, bytes; 0 is the lab's default
+	File   string // what to send; "" is a file of DefaultSize made for it
+	MTU    int    // of the lab, bytes; 0 is the lab's default
 
 	// What is asked of the sender, as the flags of "xsend send" of these names have it; "" is its default.
 	Checksum, RXChecksum, SG, Mode, Attach string
