@@ -71,10 +71,11 @@ bench: build
 FIRST ?= 1
 SEEDS ?= 10000
 KILLS ?= 200
+SCHEDULES ?= 1000000
 soak:
 	$(GO) test ./hw/settings -run '^TestKilledAnywhere$$' -v -count=1 -timeout 0 -settings.kills $(KILLS)
-	$(GO) test ./internal/simnet -run '^(TestBlindAttacker|TestSoak)$$' -v -count=1 -timeout 0 \
-		-simnet.soak -simnet.forged 1000000 -simnet.first $(FIRST) -simnet.seeds $(SEEDS)
+	$(GO) test ./internal/simnet -run '^(TestBlindAttacker|TestSchedules|TestSoak)$$' -v -count=1 -timeout 0 \
+		-simnet.schedules $(SCHEDULES) -simnet.soak -simnet.forged 1000000 -simnet.first $(FIRST) -simnet.seeds $(SEEDS)
 
 # What a commit that means to change what is sent when writes anew: traces and goodput.
 golden:

@@ -81,6 +81,36 @@ func TestDemotion(t *testing.T) {
 	g.finish()
 }
 
+// A flush, and a mark, wait for the ACK of what was demoted: its release is not that. Where the connection ends instead,
+// both say so.
+func TestFlushOfAStoppedStream(t *testing.T) {
+	for _, ends := range []bool{false, true} {
+		g := heldRig(t, 256, 1<<20)
+		w := g.writer(0)
+		p := w.Pipe(g.openHeld(w, tcp.Hold{Policy: tcp.HoldDemote, Time: holdTime}))
+		g.peer.flows[p.stream.flow].window = 0
+		_, err := p.Write(letters(3000))
+		must(t, err)
+		m := p.Mark()
+		g.until("demoted", func() bool { w.Poll(); return p.stream.hold.stopped && p.Outstanding() == 0 })
+		if err := p.Flush(over); !errors.Is(err, context.Canceled) || reached(m) {
+			t.Fatalf("released, and not ACKed: flush %v, mark reached %v", err, reached(m))
+		}
+		if ends {
+			g.p.Abort(g.now, p.stream)
+		}
+		g.peer.flows[p.stream.flow].window = peerWindow
+		g.until("over", func() bool { w.Poll(); return reached(m) })
+		if err := p.Flush(over); ends != errors.Is(err, tcp.ErrAborted) || ends != errors.Is(m.Err(), tcp.ErrAborted) || !ends && (err != nil || m.Err() != nil) {
+			t.Errorf("ends %v: flush %v, mark %v, %d ACKed", ends, err, m.Err(), p.stream.Acked())
+		}
+		if !ends {
+			w.CloseWrite(p.stream)
+		}
+		g.finish()
+	}
+}
+
 // Frames that were lent for a stream, and that its writer had no bytes for yet, go back too when its peer stands still.
 func TestLentFramesOfAStoppedStream(t *testing.T) {
 	g := heldRig(t, 256, 1<<20)

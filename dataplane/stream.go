@@ -43,8 +43,9 @@ type Stream struct {
 	_ [64]byte
 
 	// The writer's.
-	held   int  // frames reserved or committed, and not released
-	closed bool // CloseWrite was called
+	held   int   // frames reserved or committed, and not released
+	closed bool  // CloseWrite was called
+	pipe   *Pipe // nil: there is none
 
 	_ [64]byte
 

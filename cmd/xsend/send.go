@@ -115,7 +115,7 @@ func (f *sendFlags) dataplaneFlags(cmd *cobra.Command) {
 	choice(cmd, &f.cfg.Mode, "mode", "", "how the kernel takes frames", "auto", "copy", "zerocopy")
 	choice(cmd, &f.cfg.Checksum, "checksum", "", "who computes checksums: sw, xsend; hw, NIC or kernel, whoever it is; kernel, in its copy; auto, hw where a NIC may do it and a canary proves it", "sw", "hw", "kernel", "auto")
 	choice(cmd, &f.cfg.RXChecksum, "rx-checksum", "", "checksums of what is received: verify them, trust them, or auto, trust on links inside this machine only", "auto", "verify", "trust")
-	flags.BoolVar(&f.cfg.Fallback, "allow-fallback", false, "go on without what kernel, driver or NIC refuse of --attach, --mode, --sg, --checksum, --budget, --busy-poll, --hugepages, and say so in the result")
+	flags.BoolVar(&f.cfg.Fallback, "allow-fallback", false, "go on without what kernel, driver, NIC or binding refuse of --attach, --mode, --sg, --checksum, --wakeup, --budget, --busy-poll, --hugepages, --queues, --steer, --mtu, --set and its like, and say so in the result")
 	flags.IntVar(&f.cfg.Queues, "queues", 0, "RX queues that get a socket, from 0 (default: all of them)")
 	flags.BoolVar(&f.cfg.Steer, "steer", false, "have the NIC bring replies to the queues of --queues: by an ntuple rule for one queue, else by its indirection table; without --queues all get a socket, and nothing is changed")
 	flags.IntVar(&f.cfg.Frames, "frames", 0, "frames in UMEM (default: 16384 to send from, and 1280 per queue)")
@@ -172,6 +172,11 @@ func (f *sendFlags) config(cmd *cobra.Command, std stdio, args []string) (err er
 			return fmt.Errorf("-%s %s: must be more than 0", flag.Shorthand, flag.Value)
 		}
 	}
+	for _, name := range []string{"queues", "budget"} {
+		if flag := cmd.Flags().Lookup(name); flag.Changed && flag.Value.String() == "0" {
+			return fmt.Errorf("--%s 0: must be more than 0, or leave it out", name)
+		}
+	}
 	if f.cfg.RTOMin == 0 {
 		return errors.New("--rto-min 0: must be more than 0: a timeout without a floor sends again what is only late")
 	}
@@ -187,7 +192,9 @@ func (f *sendFlags) config(cmd *cobra.Command, std stdio, args []string) (err er
 		return errors.New("both --json and --json-stream: choose one object at the end, or one for each event")
 	}
 	f.cfg.Interval, f.cfg.Discard = f.interval, !f.asJSON
-	f.cfg.NoWakeup = f.wakeup == "off"
+	if cmd.Flags().Changed("wakeup") {
+		f.cfg.Wakeup = f.wakeup
+	}
 	f.cfg.Hold = f.hold.config(cmd)
 	f.cfg.Tagged = cmd.Flags().Changed("vlan")
 	f.cfg.Parameters = map[string]string{}

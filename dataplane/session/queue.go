@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -18,17 +19,18 @@ import (
 
 // queue is one RX and TX queue of the NIC with its socket and poller.
 type queue struct {
-	index   int
-	caps    dataplane.Caps
-	budget  int // of the first socket
-	region  *umem.Region
-	port    dataplane.Port // until the poller has it
-	asavie  *asavie.Socket
-	arena   *umem.Arena // nil = none
-	poller  *dataplane.Poller
-	canary  canary
-	ended   chan error // what Run returned
-	remains dataplane.Remains
+	index    int
+	caps     dataplane.Caps
+	budget   int           // of the first socket
+	busyPoll time.Duration // of the first socket
+	region   *umem.Region
+	port     dataplane.Port // until the poller has it
+	asavie   *asavie.Socket
+	arena    *umem.Arena // nil = none
+	poller   *dataplane.Poller
+	canary   canary
+	ended    chan error // what Run returned
+	remains  dataplane.Remains
 
 	mu        sync.Mutex
 	witness   *witness.Port // of the port in use; nil = none
@@ -110,6 +112,9 @@ func (s *Session) openPort(ctx context.Context, q *queue) (dataplane.Port, error
 	if err := s.prog.RegisterSocket(q.index, sock.FD()); err != nil {
 		return nil, errors.Join(err, sock.Close())
 	}
+	if q.poller == nil { // what is reported is that of the first one
+		q.busyPoll = readBusyPoll(sock.FD())
+	}
 	port := dataplane.Port(sock)
 	if s.cfg.wrap != nil {
 		port = s.cfg.wrap(q.index, port, q.region)
@@ -172,10 +177,13 @@ func (s *Session) tryOpen(ctx context.Context, q *queue) (socket, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.obeyed(sock); err != nil {
+	got := s.cfg.kernel.got(sock)
+	if err := s.obeyed(got); err != nil {
 		return nil, errors.Join(err, sock.Close())
 	}
-	q.budget = sock.Budget()
+	if q.poller == nil {
+		q.budget = got.budget
+	}
 	return sock, nil
 }
 

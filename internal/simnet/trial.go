@@ -81,6 +81,13 @@ type Run struct {
 	audits int
 	seg    wire.Segment
 	wrong  Findings
+	looker looker
+}
+
+// looker is told what the writer sees.
+type looker interface {
+	polled(releases int) // the writer looked, and found so many
+	released(*dataplane.Release)
 }
 
 // Findings is what happened that must not happen when frames are released rightly.

@@ -48,6 +48,9 @@ func (r *Run) write(now tcp.Time) int {
 	}
 	r.wakeAt = tcp.Never
 	n := r.writer.Poll()
+	if r.looker != nil {
+		r.looker.polled(n)
+	}
 	for _, s := range r.Streams {
 		if now < s.startAt {
 			r.wakeAt = min(r.wakeAt, s.startAt)
@@ -114,6 +117,9 @@ func (r *Run) linger(now tcp.Time, s *Stream) int {
 func (r *Run) released(rel dataplane.Release, payload []byte) {
 	s := r.stream(rel.Stream)
 	s.answer(&rel)
+	if r.looker != nil {
+		r.looker.released(&rel)
+	}
 	r.World.note('l', uint64(rel.Frame), rel.Start)
 	switch rel.Reason {
 	case dataplane.Acked:

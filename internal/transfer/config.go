@@ -71,7 +71,7 @@ type Config struct {
 	Binding     string // native, asavie; "" = native
 	Attach      string // native, generic, auto; "" = auto
 	SG          string // off, on, auto; "" = auto
-	NoWakeup    bool   // the doorbell is rung whenever something is unsent
+	Wakeup      string // "", on, off: whether the doorbell is rung only where the kernel asks for it
 	Budget      int    // descriptors that a doorbell takes in copy mode; 0 = as many as it may
 	BusyPoll    time.Duration
 	HugePages   bool
@@ -174,7 +174,7 @@ func (c *Config) sessionConfig(dst netip.AddrPort) (session.Config, error) {
 		Interface: c.Interface, Destination: dst.Addr(), Port: dst.Port(), Source: c.Source, Tagged: c.Tagged, VLAN: c.VLAN, Binding: session.Binding(c.Binding),
 		Checksum: session.Checksum(c.Checksum), RXChecksum: session.RXChecksum(c.RXChecksum), AllowFallback: c.Fallback,
 		Queues: c.Queues, Frames: c.Frames, Chunk: c.Chunk, Writers: c.Parallel, Witness: c.Rewrite, Warn: c.Warn,
-		NoWakeup: c.NoWakeup, Budget: c.Budget, BusyPoll: c.BusyPoll, HugePages: c.HugePages, Arena: int(c.Hold.Arena), Settings: c.Settings, Steer: c.Steer,
+		Wakeup: session.Wakeup(c.Wakeup), Budget: c.Budget, BusyPoll: c.BusyPoll, HugePages: c.HugePages, Arena: int(c.Hold.Arena), Settings: c.Settings, Steer: c.Steer,
 	}
 	var errs []error
 	read := func(err error) { errs = append(errs, err) }
