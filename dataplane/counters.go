@@ -37,15 +37,26 @@ type Counters struct {
 	BytesWritten  uint64 // payload committed
 	BytesReleased uint64 // payload released because it was ACKed, or too early
 	BytesAborted  uint64 // payload given up
+	BytesDemoted  uint64 // payload released because it is in the arena, before its ACK
 	LentWhileHeld uint64 // payload released while the frame was held: 0 with ReleaseAck
 	Parked        uint64 // commits that had to wait for room in their connection
 	TapLost       uint64 // packets that the tap had no room for
+
+	Demotions    uint64 // times that a stream's peer stood still for so long that what it holds went to the arena
+	HoldAborts   uint64 // streams reset because their peer stood still for longer than that, or the arena was full
+	ArenaSize    uint64 // bytes
+	ArenaUsed    uint64 // bytes, in whole blocks, now
+	ArenaPeak    uint64 // the most that ArenaUsed was; over several pollers the sum of theirs
+	ArenaCopied  uint64 // payload that went to the arena, from the first segment that was not ACKed on
+	ArenaAcked   uint64 // of it, ACKed
+	ArenaAborted uint64 // of it, given up; ArenaCopied = ArenaAcked + ArenaAborted + what is there
 }
 
 // publish makes the counters visible to other goroutines.
 func (p *Poller) publish() {
 	p.counters.Out = uint64(p.flights.out)
 	p.noteRefused()
+	p.showArena()
 	p.shown.mu.Lock()
 	p.shown.counters = p.counters
 	p.shown.mu.Unlock()
@@ -62,6 +73,7 @@ func (p *Poller) Counters() Counters {
 // CountersNow is exact; for the poller's goroutine.
 func (p *Poller) CountersNow() Counters {
 	p.counters.Out = uint64(p.flights.out)
+	p.showArena()
 	return p.counters
 }
 
@@ -78,6 +90,9 @@ func (c *Counters) Add(o Counters) {
 		{&c.RxStarved, o.RxStarved}, {&c.Commits, o.Commits}, {&c.Releases, o.Releases}, {&c.Aborts, o.Aborts},
 		{&c.BytesWritten, o.BytesWritten}, {&c.BytesReleased, o.BytesReleased}, {&c.BytesAborted, o.BytesAborted},
 		{&c.LentWhileHeld, o.LentWhileHeld}, {&c.Parked, o.Parked}, {&c.TapLost, o.TapLost},
+		{&c.BytesDemoted, o.BytesDemoted}, {&c.Demotions, o.Demotions}, {&c.HoldAborts, o.HoldAborts},
+		{&c.ArenaSize, o.ArenaSize}, {&c.ArenaUsed, o.ArenaUsed}, {&c.ArenaPeak, o.ArenaPeak},
+		{&c.ArenaCopied, o.ArenaCopied}, {&c.ArenaAcked, o.ArenaAcked}, {&c.ArenaAborted, o.ArenaAborted},
 	} {
 		*f.sum += f.n
 	}

@@ -18,14 +18,29 @@
 // that costs.
 //
 // Each stream has a budget of frames, so that a peer that stops reading cannot
-// take the memory that other streams need.
+// take the memory that other streams need. Where tcp.Config.Hold says so, what such a
+// peer has not ACKed is copied to an arena, and its frames come back with the reason
+// Demoted: they are the writer's, but a flush must wait for Stream.Acked as well (see
+// Writer.WaitAcked).
+//
+// # Pipes
+//
+// Writer.Pipe makes an io.Writer and io.ReaderFrom of a stream, for programs that have
+// bytes and not frames: Write copies, ReadFrom and SendFile read files straight into
+// frames, many with one system call. Reserve and Send are the writers' contract with a
+// function for each piece: it is told when the piece is done with. Flush waits for that
+// of everything written, and a Mark lets other goroutines wait for their part of it.
+// Done with is ACKed by the peer's TCP and out of the NIC; whether the program behind
+// that TCP has read anything, TCP does not say.
 //
 // # Goroutines
 //
 // The Poller has none. Its methods belong to one goroutine, whoever calls Run or,
 // in a simulation on virtual time, Step; those that others may call say so. A
 // Writer belongs to one goroutine, and so does writing to the streams that were
-// opened with it. Between them are single-producer single-consumer rings.
+// opened with it, through a Pipe too. Between them are single-producer single-consumer
+// rings. Two goroutines in one Pipe corrupt its books; that is not detected. Only a
+// Mark may be waited for anywhere.
 //
 // Step takes no lock, uses no channel, changes no map, reads no clock and
 // allocates nothing. What needs any of these is done between two Steps: Notify,

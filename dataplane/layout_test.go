@@ -14,7 +14,7 @@ const layoutVariable = "XSEND_TEST_SEGMENTS"
 var testSegs, _ = strconv.Atoi(os.Getenv(layoutVariable))
 
 // inBothLayouts are the tests that do not count descriptors as packets, nor bytes as frames.
-const inBothLayouts = "^Test(Transfer.*|Chaos.*|WrongModesUnderLoss|StoppedPeer|Newcomer|FramesGoWhereTheyAreNeeded|Run.*|QueueDies|" +
+const inBothLayouts = "^Test(Transfer.*|PipeSchedules.*|Chaos.*|WrongModesUnderLoss|StoppedPeer|Newcomer|FramesGoWhereTheyAreNeeded|Run.*|QueueDies|" +
 	"KernelLies|InterfaceDown|NoCarrier|SleptTooLong|StepAllocatesNothing|SlowPathAllocatesNothing|SameFrameAgainAndAgain)$"
 
 // TestScatterGather runs tests of the package again, with packets of several descriptors.

@@ -11,7 +11,7 @@ var ErrUnbalanced = errors.New("the books don't add up")
 // Ledger is the account of every descriptor, byte, commit and frame. Its lines:
 //
 //	descriptors  Submitted = Completed + Quarantined + InFlight
-//	bytes        Written = Released + Aborted + Held
+//	bytes        Written = Released + Demoted + Aborted + Held
 //	commits      Commits = Releases + Open
 //	frames       Frames = Placed
 //
@@ -25,6 +25,7 @@ type Ledger struct {
 
 	Written  uint64 // bytes committed
 	Released uint64 // bytes whose commit was answered because they were ACKed (or too early, in a wrong mode)
+	Demoted  uint64 // bytes whose commit was answered because they were copied to the arena
 	Aborted  uint64 // bytes given up
 	Held     uint64 // bytes of commits without an answer
 
@@ -87,7 +88,8 @@ func (l *Ledger) Balanced() error {
 	}
 	line(l.Submitted == l.Completed+l.Quarantined+l.InFlight, "descriptors: %d submitted, %d completed, %d quarantined, %d in flight",
 		l.Submitted, l.Completed, l.Quarantined, l.InFlight)
-	line(l.Written == l.Released+l.Aborted+l.Held, "bytes: %d written, %d released, %d aborted, %d held", l.Written, l.Released, l.Aborted, l.Held)
+	line(l.Written == l.Released+l.Demoted+l.Aborted+l.Held, "bytes: %d written, %d released, %d demoted, %d aborted, %d held",
+		l.Written, l.Released, l.Demoted, l.Aborted, l.Held)
 	line(l.Commits == l.Releases+l.Open, "commits: %d, %d releases, %d open", l.Commits, l.Releases, l.Open)
 	line(l.Frames == l.Placed, "frames: %d, of which %d have a holder", l.Frames, l.Placed)
 	return errors.Join(errs...)
@@ -109,7 +111,7 @@ func (l *Ledger) Add(o Ledger) {
 		n   uint64
 	}{
 		{&l.Submitted, o.Submitted}, {&l.Completed, o.Completed}, {&l.Quarantined, o.Quarantined}, {&l.InFlight, o.InFlight},
-		{&l.Written, o.Written}, {&l.Released, o.Released}, {&l.Aborted, o.Aborted}, {&l.Held, o.Held},
+		{&l.Written, o.Written}, {&l.Released, o.Released}, {&l.Demoted, o.Demoted}, {&l.Aborted, o.Aborted}, {&l.Held, o.Held},
 		{&l.Commits, o.Commits}, {&l.Releases, o.Releases}, {&l.Open, o.Open}, {&l.Frames, o.Frames}, {&l.Placed, o.Placed},
 		{&l.Duplicate, o.Duplicate}, {&l.Spurious, o.Spurious}, {&l.OutOfRange, o.OutOfRange},
 		{&l.Late, o.Late}, {&l.NotSent, o.NotSent}, {&l.Dropped, o.Dropped},
@@ -125,7 +127,7 @@ func (p *Poller) ledger(h *Holders) Ledger {
 	k := p.CountersNow()
 	l := Ledger{
 		Submitted: k.Submitted, Completed: k.Completed, Quarantined: k.Quarantined, InFlight: k.Out,
-		Written: k.BytesWritten, Released: k.BytesReleased, Aborted: k.BytesAborted, Commits: k.Commits, Releases: k.Releases,
+		Written: k.BytesWritten, Released: k.BytesReleased, Demoted: k.BytesDemoted, Aborted: k.BytesAborted, Commits: k.Commits, Releases: k.Releases,
 		Frames: uint64(p.pool.Len()), Placed: uint64(h.Sum()),
 		Duplicate: k.Duplicate, Spurious: k.Spurious, OutOfRange: k.OutOfRange, Late: k.Late, NotSent: k.NotSent,
 		Dropped: k.Kicks[KickDropped], LentWhileHeld: k.LentWhileHeld, Kept: k.Kept, Untaken: k.Untaken,

@@ -37,6 +37,7 @@ type Config struct {
 	Stall      tcp.Duration        // without a completion before the queue counts as dead; 0 = 1 s
 	Times      bool                // measure how long frames are in each stage (see Times): two readings of the clock for each commit, by its writer
 	Directory  *Directory          // the other pollers of the same NIC; nil = there are none
+	Arena      *umem.Arena         // what streams with tcp.HoldDemote demote to, the poller's until Close; nil = none
 	Tap        *Tap                // gets a copy of every packet; nil = none
 	Clock      func() tcp.Time     // Run's clock, monotonic; nil = the system's
 	CPU        func() (int, error) // the CPU that Run pins its thread to; nil = none
@@ -58,6 +59,7 @@ type Poller struct {
 	books      bookkeeping
 	ready      readyQueue
 	deadlines  deadlines
+	holds      holds
 	flows      map[wire.Flow]*Stream
 	lastHit    *Stream
 	directory  *Directory
@@ -133,6 +135,7 @@ func New(cfg Config) (*Poller, error) {
 	p.flights.init(caps.TxRing+caps.Completion, cfg.Pool.Len())
 	p.ready.init(cfg.MaxStreams)
 	p.deadlines.init(cfg.MaxStreams)
+	p.holds.init(&cfg)
 	p.running.init(&cfg)
 	p.books.init(&cfg)
 	reserve := p.pool.Free() - p.pool.Lendable()
@@ -188,7 +191,7 @@ func (p *Poller) Step(now tcp.Time) (work int) {
 		return p.refuse(now)
 	}
 	completions := p.reap(now)
-	work = completions + p.receive(now) + p.expire(now) + p.admit(now)
+	work = completions + p.receive(now) + p.expire(now) + p.admit(now) + p.demote(now)
 	sent := p.transmit(now)
 	p.refill()
 	p.watch(now, completions, sent)
@@ -206,7 +209,7 @@ func (p *Poller) Deadline() tcp.Time {
 	switch {
 	case p.down:
 		d = min(d, p.kickAt)
-	case p.unsent > 0 || p.ready.len() > 0:
+	case p.unsent > 0 || p.ready.len() > 0 || len(p.holds.streams) > 0:
 		d = min(d, p.last+10*tcp.Microsecond) // nothing else says when the kernel goes on
 	}
 	if p.flights.out > 0 {

@@ -27,9 +27,12 @@ type Writer struct {
 	free     []umem.Frame // a stack: the frame released last is still in the cache
 	reserved []*Stream    // by index in the pool: whom the frame was reserved for
 	bufs     int          // frames in a Buf
+	piped    bool         // it has a pipe
+	marked   []*Pipe      // with marks that were not reached
 	polling  bool
 	gone     bool
 	timing   timing
+	demoted  bool // a release said so since giveBack
 
 	_    [64]byte
 	room atomic.Int32  // frames that the streams may have more; the poller's
@@ -98,7 +101,7 @@ func (w *Writer) Reserve(s *Stream) (Buf, bool) {
 // frame takes a free frame: the one released last, or a new one from the poller, or
 // one out of the releases where there is a function to tell of them.
 func (w *Writer) frame() (umem.Frame, bool) {
-	if len(w.free) == 0 && w.OnRelease != nil {
+	if len(w.free) == 0 && w.polls() {
 		w.Poll()
 	}
 	if n := len(w.free); n > 0 {
@@ -119,6 +122,14 @@ func (w *Writer) frame() (umem.Frame, bool) {
 // carries the cookie. n is from 1 to len(b.Bytes). Commit panics where b is not
 // reserved for s.
 func (w *Writer) Commit(s *Stream, b Buf, n int, cookie uint64) {
+	if s.pipe != nil {
+		s.pipe.Send(b, n, cookie, nil)
+		return
+	}
+	w.commit(s, b, n, cookie)
+}
+
+func (w *Writer) commit(s *Stream, b Buf, n int, cookie uint64) {
 	w.check(s)
 	if n < 1 || n > len(b.Bytes) {
 		panic(fmt.Sprintf("dataplane: commit of %d bytes in a frame of %d", n, len(b.Bytes)))
@@ -152,6 +163,7 @@ func (w *Writer) Releases(out []Release) int {
 	n := w.releases.Peek(len(out))
 	for i := range out[:n] {
 		out[i] = w.releases.Take()
+		w.tell(&out[i])
 		w.took(&out[i])
 	}
 	if n > 0 {
@@ -161,7 +173,8 @@ func (w *Writer) Releases(out []Release) int {
 	return n
 }
 
-// Poll calls OnRelease for every release that is there and returns how many were.
+// Poll calls OnRelease for every release that is there, behind the piece's own
+// function where a Pipe sent it, and returns how many were.
 func (w *Writer) Poll() int {
 	if w.polling {
 		return 0
@@ -170,11 +183,13 @@ func (w *Writer) Poll() int {
 	n := w.releases.Peek(w.releases.Cap())
 	for range n {
 		r := w.releases.Take()
+		w.tell(&r)
 		if w.OnRelease != nil {
 			w.OnRelease(r, w.Payload(&r))
 		}
 		w.took(&r)
 	}
+	w.reachAll()
 	w.polling = false
 	if n > 0 {
 		w.releases.Release()
@@ -185,6 +200,7 @@ func (w *Writer) Poll() int {
 
 func (w *Writer) took(r *Release) {
 	r.Stream.held--
+	w.demoted = w.demoted || r.Reason == Demoted
 	if r.Frame != umem.NoFrame {
 		w.free = append(w.free, r.Frame)
 	}
@@ -208,6 +224,7 @@ func (w *Writer) giveBack() {
 		w.push(commit{frame: w.free[n], op: opAbandon})
 		w.free = w.free[:n]
 	}
+	w.giveBackLent()
 }
 
 // Held is the number of frames that are reserved or committed for s and not
@@ -225,6 +242,9 @@ func (w *Writer) Close() {
 		panic(fmt.Sprintf("dataplane: writer closed with %d frames reserved", w.bufs))
 	}
 	w.gone = true
+	for _, p := range w.marked {
+		p.leave()
+	}
 	w.push(commit{op: opLeave})
 }
 
@@ -293,7 +313,7 @@ func (w *Writer) ReserveWait(ctx context.Context, s *Stream) (Buf, error) {
 			return Buf{}, ErrClosed
 		}
 		if w.releases.Peek(1) > 0 {
-			if w.OnRelease == nil {
+			if !w.polls() {
 				return Buf{}, ErrReleases
 			}
 			w.Poll()

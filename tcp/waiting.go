@@ -13,7 +13,7 @@ const (
 )
 
 // EachWaiting calls visit for each frame that a segment's payload lies in, with what that segment waits for, in order of
-// sequence: a frame comes as often as segments refer to it. It looks at the whole send queue; it is for watchers.
+// sequence: a frame comes as often as segments refer to it. Segments that were demoted lie in no frame. It looks at the whole send queue; it is for watchers.
 func (c *Conn) EachWaiting(visit func(umem.Frame, Waiting)) {
 	fresh := false
 	for i := c.q.head; i != none; i = c.q.slots[i].next {
@@ -25,6 +25,9 @@ func (c *Conn) EachWaiting(visit func(umem.Frame, Waiting)) {
 			w = WaitsForSend
 		case s.has(slotSACKed):
 			w = WaitsForHole
+		}
+		if s.has(slotDemoted) {
+			continue
 		}
 		for _, p := range s.spans[:s.nspans] {
 			visit(p.frame, w)

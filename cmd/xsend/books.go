@@ -23,7 +23,7 @@ func bookLines(b *strings.Builder, r *transfer.Report) {
 	}
 	l := &r.Ledger
 	fmt.Fprintf(b, "ledger      %d descriptors submitted = %d completed + %d quarantined + %d in flight\n", l.Submitted, l.Completed, l.Quarantined, l.InFlight)
-	fmt.Fprintf(b, "            %d bytes written = %d released + %d aborted + %d held\n", l.Written, l.Released, l.Aborted, l.Held)
+	fmt.Fprintf(b, "            %d bytes written = %d released + %d demoted + %d aborted + %d held\n", l.Written, l.Released, l.Demoted, l.Aborted, l.Held)
 	fmt.Fprintf(b, "            %d commits = %d releases + %d open\n", l.Commits, l.Releases, l.Open)
 	fmt.Fprintf(b, "            %d frames = %d with a holder\n", l.Frames, l.Placed)
 	faults := "none"

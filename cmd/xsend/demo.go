@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"github.com/xsend/xsend/dataplane/session"
 	"github.com/xsend/xsend/internal/demo"
 	"github.com/xsend/xsend/internal/lab"
@@ -22,7 +23,8 @@ func newDemo(std stdio) *cobra.Command {
 other, compare the SHA-256, show that the kernel's own TCP sent nothing, and remove everything. Needs root.`,
 		Example: `  xsend demo
   xsend demo --file big.iso --mtu 3000 --json
-  xsend demo --mtu 9000 --checksum hw --attach generic`,
+  xsend demo --mtu 9000 --checksum hw --attach generic
+  xsend demo --set rx-gro=on --budget 64 --json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runDemo(cmd, std, cfg, asJSON) },
 	}
@@ -44,12 +46,41 @@ func demoSender(cmd *cobra.Command, cfg *demo.Config) {
 	choice(cmd, &cfg.SG, "sg", "", "packets of several descriptors", "auto", "off", "on")
 	choice(cmd, &cfg.Mode, "mode", "", "how the kernel takes frames; a veth pair copies", "auto", "copy", "zerocopy")
 	choice(cmd, &cfg.Attach, "attach", "", "how the XDP program is attached", "auto", "native", "generic")
+	send := newSend(stdio{}).Flags()
+	for _, name := range []string{"wakeup", "budget", "busy-poll", "hugepages", "queues", "steer", "set", "set-channels", "set-ring", "set-coalesce", "set-pause", "force"} {
+		f := send.Lookup(name)
+		cmd.Flags().VarPF(&passedOn{f, &cfg.Flags}, name, "", f.Usage).NoOptDefVal = f.NoOptDefVal
+	}
+}
+
+// passedOn is a flag of "xsend send" that is read here, so that a wrong value is refused before anything is made, and given to the sender.
+type passedOn struct {
+	*pflag.Flag
+	to *[]string
+}
+
+func (v *passedOn) String() string { // pflag asks a zero one for its default
+	if v.Flag == nil {
+		return ""
+	}
+	return v.Value.String()
+}
+
+func (v *passedOn) Type() string { return v.Value.Type() }
+
+func (v *passedOn) Set(text string) error {
+	if err := v.Value.Set(text); err != nil {
+		return err
+	}
+	*v.to = append(*v.to, "--"+v.Name+"="+text)
+	return nil
 }
 
 func runDemo(cmd *cobra.Command, std stdio, cfg demo.Config, asJSON bool) (err error) {
 	if cfg.Self, err = os.Executable(); err != nil {
 		return notStarted(fmt.Errorf("find this program: %w", err))
 	}
+	cfg.Keeper = []string{"/proc/self/exe", keepCommand}
 	in, release := catch(cmd.Context())
 	defer release()
 	cfg.Err = std.err
@@ -70,6 +101,16 @@ func runDemo(cmd *cobra.Command, std stdio, cfg demo.Config, asJSON bool) (err e
 		printDemo(std, &res)
 	}
 	return failed(err)
+}
+
+// keepCommand is the hidden subcommand that removes the lab of a demonstration that was killed.
+const keepCommand = "keep"
+
+func newKeep(std stdio) *cobra.Command {
+	return &cobra.Command{
+		Use: keepCommand + " LAB FILE", Hidden: true, Args: cobra.ExactArgs(2),
+		RunE: func(_ *cobra.Command, args []string) error { return failed(demo.Keep(args[0], args[1], std.err)) },
+	}
 }
 
 func printDemo(std stdio, r *demo.Result) {

@@ -37,6 +37,7 @@ func TestDemo(t *testing.T) {
 
 // TestDemoSettings: what is asked of the demonstration is asked of the sender, obeyed or refused, and in its report.
 func TestDemoSettings(t *testing.T) {
+	stateDir(t)
 	r := newRig(t, lab.Config{})
 	path, sum := file(t, 1_000_000)
 	run := func(args ...string) *proc {
@@ -63,6 +64,20 @@ func TestDemoSettings(t *testing.T) {
 	zero := run("--mode", "zerocopy")
 	zero.want(2, "zero-copy", "removed what was made")
 	run("--sg", "maybe").want(2, "auto, off, on")
+	tuned := run("--budget", "64", "--wakeup", "off", "--busy-poll", "20", "--queues", "1", "--set", "rx-gro=on", "--set-channels", "1", "--steer")
+	tuned.want(0)
+	rep = tuned.report()
+	for at, want := range map[string]any{
+		"sha256_received": sum, "send.start.parameters.budget": "64", "send.offload.5.active": "off", "send.offload.6.active": "64", "send.offload.7.active": "20µs",
+		"send.offload.9.requested": "1", "send.offload.11.active": "all", "send.settings.0.name": "rx-gro", "send.settings.0.active": "on", "send.restored.exact": true,
+	} {
+		if got := rep.at(at); got != want {
+			t.Errorf("%s is %v, want %v", at, got, want)
+		}
+	}
+	run("--budget", "many").want(2, "--budget")
+	run("--set", "no-such-feature=on").want(2, "no such feature", "removed what was made")
+	run("--set", "rx-gro=perhaps").want(2, "choose on or off")
 	leftNothing(t, p, fallen, zero)
 }
 

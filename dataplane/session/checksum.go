@@ -137,14 +137,14 @@ func (p *checksums) metadata(cfg *afxdp.Config) {
 func (s *Session) openNative(ctx context.Context, q *queue, cfg afxdp.Config) (*afxdp.Socket, error) {
 	plain := cfg
 	s.sums.metadata(&cfg)
-	sock, err := afxdp.Open(ctx, cfg)
+	sock, err := s.cfg.kernel.open(ctx, cfg)
 	if err == nil || cfg.TxMetadataLen == 0 || q.poller != nil || !errors.Is(err, afxdp.ErrUnsupported) {
 		return sock, err
 	}
 	if err := s.refuseChecksums(err.Error(), "use --checksum sw"); err != nil {
 		return nil, err
 	}
-	return afxdp.Open(ctx, plain)
+	return s.cfg.kernel.open(ctx, plain)
 }
 
 // canary is what a queue found out about its checksums. The session's mu guards it.

@@ -116,6 +116,9 @@ func (c *checksumCase) transfers(t *testing.T, r *rig) {
 	if k.Requested != string(c.asked) || k.Active != c.active || k.Where != c.where || k.Proved != c.proved || !strings.Contains(k.Evidence, c.evidence) {
 		t.Errorf("%+v", k)
 	}
+	if k.Proved && strings.Contains(k.Evidence, "unproved") {
+		t.Errorf("it is proved, and its evidence says that it isn't: %+v", k)
+	}
 	if got := said.String(); !strings.Contains(got, c.says) || c.says == "" && got != "" {
 		t.Errorf("it said %q", got)
 	}

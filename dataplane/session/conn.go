@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"io"
 	"maps"
 	"net/netip"
 	"slices"
@@ -41,6 +42,22 @@ func (c *Conn) Writer() *dataplane.Writer { return c.writer }
 
 // Stream is the connection as the writer names it.
 func (c *Conn) Stream() *dataplane.Stream { return c.stream }
+
+// Pipe is the connection as an io.Writer and io.ReaderFrom, and for frames that are
+// filled in place and files. Where it is used at all, the first call must be before
+// anything is reserved or committed with the Writer. It belongs to the writer's
+// goroutine, as do Write, ReadFrom and Flush.
+func (c *Conn) Pipe() *dataplane.Pipe { return c.writer.Pipe(c.stream) }
+
+// Write is Pipe().Write: b is copied into frames, and the caller's again.
+func (c *Conn) Write(b []byte) (int, error) { return c.Pipe().Write(b) }
+
+// ReadFrom is Pipe().ReadFrom, which io.Copy(c, file) calls.
+func (c *Conn) ReadFrom(r io.Reader) (int64, error) { return c.Pipe().ReadFrom(r) }
+
+// Flush is Pipe().Flush: it waits until everything written is ACKed and out of the
+// NIC. An ACK is the peer's kernel's; its program may not have read a byte.
+func (c *Conn) Flush(ctx context.Context) error { return c.Pipe().Flush(ctx) }
 
 // LocalAddr is our end.
 func (c *Conn) LocalAddr() netip.AddrPort { return c.local }

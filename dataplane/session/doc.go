@@ -9,9 +9,13 @@
 //
 //	s, err := session.Open(ctx, session.Config{Destination: addr.Addr()})
 //	c, err := s.Dial(ctx, session.DialConfig{Remote: addr})
-//	... c.Writer().Reserve, fill, Commit; c.Writer().Releases
+//	_, err = io.Copy(c, file)          // or c.Write; c.Pipe() has more
+//	err = c.Flush(ctx)                 // ACKed, and out of the NIC
 //	c.CloseWrite(); c.WaitSent(ctx)
 //	report, err := s.Close()
+//
+// Programs that produce their bytes in place reserve frames instead, with c.Pipe() or
+// c.Writer(), and are told of each one when it is theirs again.
 //
 // Network namespaces: Open works in the namespace of the calling thread, and keeps
 // it: sockets that are rebuilt later are opened there too.

@@ -3,6 +3,7 @@ package session_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"log"
 	"net/netip"
 	"os"
@@ -54,6 +55,40 @@ func Example() {
 	}
 	report, err := s.Close()
 	fmt.Fprintln(os.Stderr, report.Frames, err)
+}
+
+// A file by io.Copy, and the moment when nothing reads the connection's memory any
+// more. That the peer's program has the file only its answer would say.
+func ExampleConn_Flush() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	to := netip.MustParseAddrPort("192.0.2.10:9000")
+	s, err := session.Open(ctx, session.Config{Destination: to.Addr()})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer s.Close()
+	c, err := s.Dial(ctx, session.DialConfig{Remote: to})
+	if err != nil {
+		log.Fatal(err)
+	}
+	f, err := os.Open("big.iso")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer f.Close()
+
+	c.Pipe().SetContext(ctx) // a deadline for what waits in Copy
+	if _, err := io.Copy(c, f); err != nil {
+		log.Fatal(err)
+	}
+	if err := c.Flush(ctx); err != nil { // ACKed, and out of the NIC
+		log.Fatal(err)
+	}
+	c.CloseWrite()
+	if err := c.WaitSent(ctx); err != nil {
+		log.Fatal(err)
+	}
 }
 
 // Several connections over one session; each has a writer of its own.

@@ -12,8 +12,8 @@ import (
 
 // Knob is one setting: as it was asked for, as it was taken, and what it is in fact.
 type Knob struct {
-	Name      string // mode, attach, checksum, rx-checksum, sg, wakeup, budget, busy-poll, hugepages, steer
-	Requested string
+	Name      string // mode, attach, checksum, rx-checksum, sg, wakeup, budget, busy-poll, hugepages, queues, mtu, steer
+	Requested string // "default" where nothing was asked for
 	Accepted  string // what was tried
 	Active    string // what is in force
 	Where     string // of the checksum: engine, nic, kernel, or nic-or-kernel where nobody can tell
@@ -33,7 +33,7 @@ const (
 // the first connections found out is in it once they stand.
 func (s *Session) Knobs() []Knob {
 	fixed := []Knob{s.modeKnob(), s.attachKnob(), s.checksumKnob(), s.rxChecksumKnob(), s.scatterKnob()}
-	all := slices.Concat(fixed, s.tunedKnobs(), s.steerKnob())
+	all := append(slices.Concat(fixed, s.tunedKnobs()), s.steerKnob())
 	for i := range all {
 		all[i] = s.fallen(all[i])
 	}
@@ -125,6 +125,9 @@ func describeVerdict(c *canary) string {
 	}
 	if c.refused != nil {
 		return fmt.Sprintf("refused: %v", c.verdict)
+	}
+	if c.use == tcp.ChecksumSoftware {
+		return fmt.Sprintf("%v, so that every segment is summed before it is sent", c.verdict)
 	}
 	return fmt.Sprintf("unproved: %v", c.verdict)
 }

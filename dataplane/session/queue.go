@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -18,16 +19,18 @@ import (
 
 // queue is one RX and TX queue of the NIC with its socket and poller.
 type queue struct {
-	index   int
-	caps    dataplane.Caps
-	budget  int // of the first socket
-	region  *umem.Region
-	port    dataplane.Port // until the poller has it
-	asavie  *asavie.Socket
-	poller  *dataplane.Poller
-	canary  canary
-	ended   chan error // what Run returned
-	remains dataplane.Remains
+	index    int
+	caps     dataplane.Caps
+	budget   int           // of the first socket
+	busyPoll time.Duration // of the first socket
+	region   *umem.Region
+	port     dataplane.Port // until the poller has it
+	asavie   *asavie.Socket
+	arena    *umem.Arena // nil = none
+	poller   *dataplane.Poller
+	canary   canary
+	ended    chan error // what Run returned
+	remains  dataplane.Remains
 
 	mu        sync.Mutex
 	witness   *witness.Port // of the port in use; nil = none
@@ -79,8 +82,11 @@ func (s *Session) openQueue(ctx context.Context, q *queue, d *dataplane.Director
 	if err != nil {
 		return err
 	}
+	if err = s.mapArena(q); err != nil {
+		return err
+	}
 	q.poller, err = dataplane.New(dataplane.Config{
-		Pool: pool, Port: q.port, Reopen: s.reopen(q), Release: s.cfg.Release, TrustRX: s.trust,
+		Pool: pool, Port: q.port, Arena: q.arena, Reopen: s.reopen(q), Release: s.cfg.Release, TrustRX: s.trust,
 		RxFrames: min(rxFrames, q.caps.FillRing), MaxStreams: 1 << 12, Directory: d, Tap: s.tap(), Times: s.cfg.Times, CPU: s.pin(q.index),
 	})
 	if err != nil {
@@ -105,6 +111,9 @@ func (s *Session) openPort(ctx context.Context, q *queue) (dataplane.Port, error
 	}
 	if err := s.prog.RegisterSocket(q.index, sock.FD()); err != nil {
 		return nil, errors.Join(err, sock.Close())
+	}
+	if q.poller == nil { // what is reported is that of the first one
+		q.busyPoll = readBusyPoll(sock.FD())
 	}
 	port := dataplane.Port(sock)
 	if s.cfg.wrap != nil {
@@ -168,10 +177,13 @@ func (s *Session) tryOpen(ctx context.Context, q *queue) (socket, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.obeyed(sock); err != nil {
+	got := s.cfg.kernel.got(sock)
+	if err := s.obeyed(got); err != nil {
 		return nil, errors.Join(err, sock.Close())
 	}
-	q.budget = sock.Budget()
+	if q.poller == nil {
+		q.budget = got.budget
+	}
 	return sock, nil
 }
 
@@ -262,8 +274,9 @@ func (q *queue) close() (err error) {
 
 // free gives memory back that is this queue's alone.
 func (q *queue) free() error {
+	err := q.closeArena()
 	if q.asavie == nil {
-		return nil
+		return err
 	}
-	return q.asavie.Free()
+	return errors.Join(err, q.asavie.Free())
 }

@@ -55,5 +55,5 @@ func (c *Config) arguments() []string {
 	if c.Fallback {
 		args = append(args, "--allow-fallback")
 	}
-	return args
+	return append(args, c.Flags...)
 }

@@ -38,7 +38,8 @@ type CPU struct {
 
 // LocalStream is a connection by its own address. Its JSON names are stable.
 type LocalStream struct {
-	Local netip.AddrPort `json:"local"`
+	Local   netip.AddrPort `json:"local"`
+	PathMTU int            `json:"pmtu"` // bytes; 0: not known
 }
 
 // Baseline sends the pattern to ADDR:PORT by way of an interface with the kernel's TCP for that long, and waits until the
@@ -111,7 +112,7 @@ func (r *BaselineReport) socket(fd int) error {
 	case *unix.SockaddrInet6:
 		at = netip.AddrPortFrom(netip.AddrFrom16(a.Addr).Unmap(), uint16(a.Port))
 	}
-	r.Streams = []LocalStream{{at}}
+	r.Streams = []LocalStream{{at, int(info.Pmtu)}}
 	return nil
 }
 

@@ -44,6 +44,7 @@ var lines = []struct {
 	{desc("descriptors_in_flight", "Descriptors that the kernel has.", "queue"), prometheus.GaugeValue, func(l *dataplane.Ledger) uint64 { return l.InFlight }},
 	{desc("written_bytes_total", "Payload committed; written = released + aborted + held.", "queue"), prometheus.CounterValue, func(l *dataplane.Ledger) uint64 { return l.Written }},
 	{desc("released_bytes_total", "Payload whose frame was handed back because it was ACKed.", "queue"), prometheus.CounterValue, func(l *dataplane.Ledger) uint64 { return l.Released }},
+	{desc("demoted_bytes_total", "Payload whose frames were given back because it was copied to the arena.", "queue"), prometheus.CounterValue, func(l *dataplane.Ledger) uint64 { return l.Demoted }},
 	{desc("aborted_bytes_total", "Payload given up.", "queue"), prometheus.CounterValue, func(l *dataplane.Ledger) uint64 { return l.Aborted }},
 	{desc("held_bytes", "Payload committed and not handed back yet.", "queue"), prometheus.GaugeValue, func(l *dataplane.Ledger) uint64 { return l.Held }},
 	{desc("commits_total", "Commits; commits = releases + open.", "queue"), prometheus.CounterValue, func(l *dataplane.Ledger) uint64 { return l.Commits }},

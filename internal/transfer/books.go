@@ -25,6 +25,7 @@ type Ledger struct {
 	InFlight    uint64 `json:"in_flight"`
 	Written     uint64 `json:"written"`
 	Released    uint64 `json:"released"`
+	Demoted     uint64 `json:"demoted"`
 	Aborted     uint64 `json:"aborted"`
 	Held        uint64 `json:"held"`
 	Commits     uint64 `json:"commits"`
@@ -50,7 +51,7 @@ type Ledger struct {
 func ledgerOf(l *dataplane.Ledger) Ledger {
 	return Ledger{
 		Balanced: l.Balanced() == nil, Submitted: l.Submitted, Completed: l.Completed, Quarantined: l.Quarantined, InFlight: l.InFlight,
-		Written: l.Written, Released: l.Released, Aborted: l.Aborted, Held: l.Held, Commits: l.Commits, Releases: l.Releases, Open: l.Open,
+		Written: l.Written, Released: l.Released, Demoted: l.Demoted, Aborted: l.Aborted, Held: l.Held, Commits: l.Commits, Releases: l.Releases, Open: l.Open,
 		Frames: l.Frames, Placed: l.Placed, Late: l.Late, Duplicate: l.Duplicate, Spurious: l.Spurious, OutOfRange: l.OutOfRange,
 		NotSent: l.NotSent, Dropped: l.Dropped, Rewritten: l.Rewritten, LentWhileHeld: l.LentWhileHeld, Kept: l.Kept, Untaken: l.Untaken,
 		Faults: l.Faults(),

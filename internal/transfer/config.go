@@ -71,7 +71,7 @@ type Config struct {
 	Binding     string // native, asavie; "" = native
 	Attach      string // native, generic, auto; "" = auto
 	SG          string // off, on, auto; "" = auto
-	NoWakeup    bool   // the doorbell is rung whenever something is unsent
+	Wakeup      string // "", on, off: whether the doorbell is rung only where the kernel asks for it
 	Budget      int    // descriptors that a doorbell takes in copy mode; 0 = as many as it may
 	BusyPoll    time.Duration
 	HugePages   bool
@@ -84,6 +84,8 @@ type Config struct {
 	Steer       bool   // have the NIC bring answers to them
 	Frames      int    // 0 = the session's default
 	Chunk       int    // bytes; 0 = the session's default
+
+	Hold HoldConfig // how long a peer that ACKs nothing keeps frames
 
 	Settings settings.Config // what the NIC is set to; without a Change it is left alone
 
@@ -166,7 +168,7 @@ func (c *Config) validate() error {
 	case c.BusyPoll > time.Second || c.BusyPoll%time.Microsecond != 0:
 		return fmt.Errorf("--busy-poll %v: must be whole microseconds up to a second", c.BusyPoll)
 	}
-	return nil
+	return c.Hold.validate(c.Release)
 }
 
 // sessionConfig is what the session is opened with, for that destination.
@@ -175,7 +177,7 @@ func (c *Config) sessionConfig(dst netip.AddrPort) (session.Config, error) {
 		Interface: c.Interface, Destination: dst.Addr(), Port: dst.Port(), Source: c.Source, Tagged: c.Tagged, VLAN: c.VLAN, Binding: session.Binding(c.Binding),
 		Checksum: session.Checksum(c.Checksum), RXChecksum: session.RXChecksum(c.RXChecksum), AllowFallback: c.Fallback,
 		Queues: c.Queues, Frames: c.Frames, Chunk: c.Chunk, Writers: c.Parallel, Witness: c.Rewrite, Times: c.Books, Warn: c.Warn,
-		NoWakeup: c.NoWakeup, Budget: c.Budget, BusyPoll: c.BusyPoll, HugePages: c.HugePages, Settings: c.Settings, Steer: c.Steer,
+		Wakeup: session.Wakeup(c.Wakeup), Budget: c.Budget, BusyPoll: c.BusyPoll, HugePages: c.HugePages, Arena: int(c.Hold.Arena), Settings: c.Settings, Steer: c.Steer,
 	}
 	var errs []error
 	read := func(err error) { errs = append(errs, err) }
@@ -203,7 +205,7 @@ func (c *Config) sessionConfig(dst netip.AddrPort) (session.Config, error) {
 func (c *Config) dialConfig(remote netip.AddrPort, i int) session.DialConfig {
 	dc := session.DialConfig{
 		Remote: remote, Congestion: tcp.Congestion(c.Congestion), FixedWindow: int(c.FixedWindow), ECN: c.ECN, NoPacing: c.NoPacing, MSS: c.MSS, DSCP: c.DSCP, Rate: uint64(c.BitRate+7) / 8,
-		RTOMin: c.RTOMin, UserTimeout: c.UserTimeout, KeepAlive: c.KeepAlive,
+		RTOMin: c.RTOMin, UserTimeout: c.UserTimeout, KeepAlive: c.KeepAlive, Hold: c.Hold.session(),
 	}
 	if c.LocalPort != 0 {
 		dc.LocalPort = c.LocalPort + uint16(i)

@@ -169,6 +169,7 @@ func (c *fakeConn) WaitSent(ctx context.Context) error {
 
 func (c *fakeConn) WaitPeerClosed(context.Context) error { return nil }
 func (c *fakeConn) Err() error                           { return c.dead }
+func (c *fakeConn) Acked() uint64                        { return c.Stats().BytesAcked }
 func (c *fakeConn) LocalAddr() netip.AddrPort            { return netip.MustParseAddrPort("192.0.2.1:1234") }
 func (c *fakeConn) RemoteAddr() netip.AddrPort           { return netip.MustParseAddrPort("192.0.2.2:9000") }
 func (c *fakeConn) Stats() tcp.Stats {

@@ -41,6 +41,7 @@ type connection interface {
 	WaitPeerClosed(context.Context) error
 
 	Err() error
+	Acked() uint64 // bytes that the peer ACKed
 	Stats() tcp.Stats
 	LocalAddr() netip.AddrPort
 	RemoteAddr() netip.AddrPort

@@ -316,7 +316,8 @@ func (r *run) close() error {
 		Down: c.Kicks[dataplane.KickDown], Dead: c.Kicks[dataplane.KickDead], Rebuilds: c.Rebuilds,
 	}
 	rep.Rx = Rx{Packets: c.RxPackets, TCP: c.RxTCP, ICMP: c.RxICMP, Unknown: c.RxUnknown, Checksum: c.RxChecksum, Bad: c.RxBad}
-	rep.BytesWritten, rep.BytesReleased, rep.BytesAborted = c.BytesWritten, c.BytesReleased, c.BytesAborted
+	rep.BytesWritten, rep.BytesReleased, rep.BytesDemoted, rep.BytesAborted = c.BytesWritten, c.BytesReleased, c.BytesDemoted, c.BytesAborted
+	rep.Hold = holdOf(c)
 	rep.LentWhileHeld, rep.RewrittenInFlight = c.LentWhileHeld, left.RewrittenInFlight
 	r.balance(&left)
 	rep.Settings, rep.Restored = left.Settings, left.Restored

@@ -8,6 +8,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/xsend/xsend/internal/readv"
 )
 
 // source is where one stream's bytes come from. It belongs to the stream's goroutine.
@@ -143,7 +145,7 @@ type regular struct {
 	in     *input
 	offset int64
 	left   int64
-	iov    vector
+	iov    readv.Vector
 }
 
 func (r *regular) size() int64 { return r.in.want }
@@ -151,11 +153,11 @@ func (r *regular) size() int64 { return r.in.want }
 func (r *regular) fill(_ context.Context, into [][]byte) (int, error) {
 	filled := 0
 	for r.left > 0 {
-		r.iov.set(into, filled, r.left)
-		if r.iov.empty() {
+		r.iov.Set(into, filled, r.left)
+		if r.iov.Empty() {
 			return filled, nil
 		}
-		n, err := r.iov.preadv(int(r.in.file.Fd()), r.offset)
+		n, err := r.iov.Preadv(int(r.in.file.Fd()), r.offset)
 		switch {
 		case err == unix.EINTR:
 			continue

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/xsend/xsend/internal/pattern"
+	"github.com/xsend/xsend/internal/readv"
 )
 
 func ranges(sizes ...int) [][]byte {
@@ -33,7 +34,7 @@ func drain(t *testing.T, src source, seed int64) ([]byte, error) {
 	var got []byte
 	for {
 		var sizes []int
-		for range 1 + rnd.Intn(maxVector+10) {
+		for range 1 + rnd.Intn(readv.MaxRanges+10) {
 			sizes = append(sizes, 1+rnd.Intn(1448))
 		}
 		into := ranges(sizes...)

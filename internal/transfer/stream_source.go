@@ -7,6 +7,8 @@ import (
 	"math"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/xsend/xsend/internal/readv"
 )
 
 // pause is how long a stream that brings nothing is waited for before somebody looks after the connection, in
@@ -21,7 +23,7 @@ type stream struct {
 	fd   int
 	wake int         // eventfd, readable from the end of the context on
 	quit func() bool // stops waiting for that
-	iov  vector
+	iov  readv.Vector
 }
 
 func newStream(in *input) (*stream, error) {
@@ -45,12 +47,12 @@ func (s *stream) fill(ctx context.Context, into [][]byte) (int, error) {
 	if s.quit == nil {
 		s.quit = context.AfterFunc(ctx, s.interrupt)
 	}
-	s.iov.set(into, 0, math.MaxInt64)
+	s.iov.Set(into, 0, math.MaxInt64)
 	for {
 		if came, err := s.await(ctx); err != nil || !came {
 			return 0, err
 		}
-		n, err := s.iov.readv(s.fd)
+		n, err := s.iov.Readv(s.fd)
 		switch {
 		case err == unix.EINTR || err == unix.EAGAIN: // EAGAIN: somebody else read it, or set O_NONBLOCK
 			continue

@@ -30,7 +30,7 @@ func sound() *guest {
 	rand.New(rand.NewSource(1)).Read(g.file)
 	g.sink = map[string]any{"sha256": fmt.Sprintf("%x", sha256.Sum256(g.file))}
 	g.send = map[string]any{
-		"mode": "zerocopy", "bytes_written": 5000, "bytes_released": 5000, "lent_while_held": 0, "rewritten_in_flight": 0,
+		"mode": "zerocopy", "bytes_written": 5000, "bytes_released": 5000, "bytes_demoted": 0, "lent_while_held": 0, "rewritten_in_flight": 0,
 		"frames":      map[string]any{"leaked": 0},
 		"descriptors": map[string]any{"submitted": 9, "completed": 8, "quarantined": 1},
 	}

@@ -1,4 +1,4 @@
-package transfer
+package readv
 
 import (
 	"unsafe"
@@ -6,18 +6,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxVector is how many ranges one system call fills; IOV_MAX is 1024.
-const maxVector = 256
+// MaxRanges is how many ranges one system call fills; IOV_MAX is 1024.
+const MaxRanges = 256
 
-// vector is the argument of readv(2) and preadv(2), kept from call to call: the wrappers of x/sys would
+// Vector is the argument of readv(2) and preadv(2), kept from call to call: the wrappers of x/sys would
 // allocate one each time.
-type vector struct {
-	iov [maxVector]unix.Iovec
+type Vector struct {
+	iov [MaxRanges]unix.Iovec
 	n   int
 }
 
-// set describes the ranges after their first skip bytes, at most limit bytes of them.
-func (v *vector) set(into [][]byte, skip int, limit int64) {
+// Set describes the ranges after their first skip bytes, at most limit bytes of them. Ranges beyond MaxRanges are
+// left out.
+func (v *Vector) Set(into [][]byte, skip int, limit int64) {
 	v.n = 0
 	for _, b := range into {
 		if skip >= len(b) {
@@ -29,7 +30,7 @@ func (v *vector) set(into [][]byte, skip int, limit int64) {
 		if int64(len(b)) > limit {
 			b = b[:limit]
 		}
-		if len(b) == 0 || v.n == maxVector {
+		if len(b) == 0 || v.n == MaxRanges {
 			return
 		}
 		v.iov[v.n].Base = &b[0]
@@ -39,10 +40,12 @@ func (v *vector) set(into [][]byte, skip int, limit int64) {
 	}
 }
 
-func (v *vector) empty() bool { return v.n == 0 }
+// Empty tells whether there is nothing to read into.
+func (v *Vector) Empty() bool { return v.n == 0 }
 
-// preadv reads at an offset, which it leaves alone.
-func (v *vector) preadv(fd int, offset int64) (int, error) {
+// Preadv reads at an offset; the file's own stays where it is. The error is a unix.Errno; no bytes and no error are
+// the end of the file.
+func (v *Vector) Preadv(fd int, offset int64) (int, error) {
 	// The pointer is to a field of v, which lives through the call, and is converted in the argument list
 	// of the system call, as package unsafe asks. The kernel takes the offset in two longs; where a long
 	// has 64 bits the second one is shifted out.
@@ -54,8 +57,8 @@ func (v *vector) preadv(fd int, offset int64) (int, error) {
 	return int(n), nil
 }
 
-// readv reads at the file's own offset.
-func (v *vector) readv(fd int) (int, error) {
+// Readv reads at the file's own offset, and moves it. Otherwise it is Preadv.
+func (v *Vector) Readv(fd int) (int, error) {
 	// As in preadv.
 	n, _, errno := unix.Syscall(unix.SYS_READV, uintptr(fd), uintptr(unsafe.Pointer(&v.iov)), uintptr(v.n))
 	if errno != 0 {
