@@ -50,7 +50,7 @@ func TestLedger(t *testing.T) {
 	_, to = r.sink("--once")
 	p = r.start(lab.Sender, nil, "send", "-v", to, path)
 	p.want(0)
-	for _, text := range []string{"ledger ", "3000000 bytes written = 3000000 released + 0 aborted + 0 held", "faults      ", "sack_hole", "slow_nic", "hold "} {
+	for _, text := range []string{"ledger ", "3000000 bytes written = 3000000 released + 0 demoted + 0 aborted + 0 held", "faults      ", "sack_hole", "slow_nic", "hold "} {
 		if !strings.Contains(p.out.String(), text) {
 			t.Errorf("no %q in\n%s", text, p.out.String())
 		}
