@@ -78,6 +78,9 @@ type Config struct {
 	// it is completed: Report.RewrittenInFlight. It is always on in the wrong
 	// release modes.
 	Witness bool
+	// Late hands completions on up to so much later than they came, at most a second, in an order of its own: as a slow NIC
+	// would, on a link where they are immediate. It is for demonstrations; 0 = not at all.
+	Late time.Duration
 	// Tap, where set, makes a tap for each queue's poller, which then gets a copy of
 	// every packet sent and received. size is the most bytes of one.
 	Tap func(size int) *dataplane.Tap
