@@ -56,13 +56,16 @@ modes did, too; 1 it showed anything else, or failed; 2 not started; 130, 143 en
 	flags.BoolVar(&f.short, "short", false, "send, sendfile, completion and ack only, with 1 % loss, in less than 10 s")
 	flags.Float64SliceVar(&f.cfg.Losses, "loss", race.DefaultLosses, "percent of packets that the namespaces lose, a block of the table each")
 	flags.IntVar(&f.cfg.MTU, "mtu", 0, "MTU of the namespaces in bytes (default: 1500)")
+	f.cfg.RTT = race.DefaultRTT
+	flags.Var(timeValue(&f.cfg.RTT, time.Millisecond), "rtt", "RTT between the namespaces, which a wire makes, in milliseconds or as a duration; 0: they are joined directly")
+	flags.Var(rateValue(&f.cfg.Rate), "rate", "with --rtt: what the wire passes, in bits per second (default: as much as it can)")
 	number := func(at *int64, to int64, text, name, short, usage string) {
 		*at = to
 		v := bytesValue(at)
 		v.text = text
 		flags.VarP(v, name, short, usage)
 	}
-	number(&f.cfg.Bytes, race.DefaultBytes, "32M", "bytes", "n", "that each row sends in a block, over all turns")
+	number(&f.cfg.Bytes, race.DefaultBytes, "8M", "bytes", "n", "that each row sends in a block, over all turns")
 	number(&f.cfg.Round, race.DefaultRound, "64K", "round", "", "bytes of a round, which is a buffer: a multiple of 4K")
 	flags.IntVar(&f.cfg.Buffers, "buffers", race.DefaultBuffers, "buffers of each writer")
 	flags.IntVar(&f.cfg.Turns, "turns", race.DefaultTurns, "runs of each row, in an order that changes")
@@ -113,9 +116,12 @@ func (f *raceFlags) config(cmd *cobra.Command, args []string) error {
 		if !changed("loss") {
 			f.cfg.Losses = nil
 		}
+		if !changed("rtt") {
+			f.cfg.RTT = 0
+		}
 	}
 	if f.short {
-		for _, name := range []string{"rows", "loss", "bytes", "turns"} {
+		for _, name := range []string{"rows", "loss", "rtt", "turns"} {
 			if changed(name) {
 				return fmt.Errorf("both --short and --%s: choose one", name)
 			}

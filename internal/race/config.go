@@ -14,12 +14,12 @@ import (
 
 // Defaults of Config.
 const (
-	DefaultBytes   = 32 << 20
+	DefaultBytes   = 8 << 20
 	DefaultRound   = 64 << 10
 	DefaultBuffers = 16
 	DefaultTurns   = 2
 	DefaultLate    = 5 * time.Millisecond
-	ShortBytes     = 16 << 20
+	DefaultRTT     = 500 * time.Microsecond
 )
 
 // Bounds of Config.
@@ -30,6 +30,8 @@ const (
 	mostMemory  = 1 << 30
 	mostTurns   = 100
 	mostLate    = time.Second
+	mostRTT     = time.Second
+	leastRate   = 1_000_000 // bits per second
 )
 
 // DefaultLosses are the blocks of the table, in percent.
@@ -43,14 +45,16 @@ type Config struct {
 	// Interface and Target are a NIC and the HOST:PORT of an "xsend sink --verify"; both "": two namespaces that are made for it.
 	Interface, Target string
 
-	Rows    []string  // nil = all
-	Losses  []float64 // percent of packets dropped in the lab, a block each; nil = DefaultLosses; not with a Target
-	MTU     int       // of the lab, bytes; 0 = 1500
-	Bytes   int64     // that each row sends in a block, over all turns, in whole rounds; 0 = DefaultBytes
-	Round   int64     // bytes of a buffer, a multiple of 4 KiB; 0 = DefaultRound
-	Buffers int       // of each writer; 0 = DefaultBuffers
-	Turns   int       // runs that the bytes of a row are spread over; 0 = DefaultTurns
-	Seed    uint64    // of the order, and of what is lost; 0 = 1
+	Rows    []string      // nil = all
+	Losses  []float64     // percent of packets dropped in the lab, a block each; nil = DefaultLosses; not with a Target
+	MTU     int           // of the lab, bytes; 0 = 1500
+	RTT     time.Duration // of the lab; 0 = the ends are joined directly; what "xsend race" takes is DefaultRTT
+	Rate    int64         // with RTT: of the wire's bottleneck, bits per second; 0 = none
+	Bytes   int64         // that each row sends in a block, over all turns, in whole rounds; 0 = DefaultBytes
+	Round   int64         // bytes of a buffer, a multiple of 4 KiB; 0 = DefaultRound
+	Buffers int           // of each writer; 0 = DefaultBuffers
+	Turns   int           // runs that the bytes of a row are spread over; 0 = DefaultTurns
+	Seed    uint64        // of the order, and of what is lost; 0 = 1
 	// Late is how late completions are handed on, at most, in the rows that say so; 0 = DefaultLate.
 	Late time.Duration
 
@@ -127,6 +131,12 @@ func (c Config) Validate() error {
 		return errors.New("--loss with a destination: a real path loses what it loses; leave one out")
 	case c.Target != "" && c.MTU != 0:
 		return errors.New("--mtu with a destination: it is for namespaces that are made; leave one out")
+	case c.Target != "" && (c.RTT != 0 || c.Rate != 0):
+		return errors.New("--rtt or --rate with a destination: they are for namespaces that are made; leave them out")
+	case c.RTT < 0 || c.RTT > mostRTT:
+		return fmt.Errorf("an RTT of %v: choose from 0 to %v", c.RTT, mostRTT)
+	case c.Rate != 0 && (c.RTT == 0 || c.Rate < leastRate):
+		return fmt.Errorf("a rate of %d bit/s: it is for a wire, so give --rtt too, and at least %d", c.Rate, leastRate)
 	case c.Round < pageSize || c.Round > mostRound || c.Round%pageSize != 0 || c.Round%sink.RoundGrain != 0:
 		return fmt.Errorf("rounds of %d bytes: choose a multiple of %d up to %d", c.Round, pageSize, mostRound)
 	case c.Buffers < 1 || c.Buffers > mostBuffers || int64(c.Buffers)*c.Round > mostMemory:
@@ -178,5 +188,5 @@ func (c *Config) roundsOf() int64 { return c.Bytes / int64(c.Turns) / c.Round }
 
 // Short makes it the short race: four rows with 1 % loss.
 func (c *Config) Short() {
-	c.Rows, c.Losses, c.Bytes, c.Turns = ShortRows, []float64{1}, ShortBytes, 1
+	c.Rows, c.Losses, c.RTT, c.Turns = ShortRows, []float64{1}, DefaultRTT, 1
 }

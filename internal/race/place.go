@@ -4,15 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"os"
 	"os/exec"
 	"strconv"
+	"sync/atomic"
 
 	"github.com/xsend/xsend/hw"
 	"github.com/xsend/xsend/internal/child"
 	"github.com/xsend/xsend/internal/lab"
+	"github.com/xsend/xsend/internal/netem"
 	"github.com/xsend/xsend/internal/sink"
 )
 
@@ -38,22 +41,50 @@ const mostConnections = 1 << 30
 type arena struct {
 	*lab.Lab
 	loss float64
+	wire *netem.Config // nil: the ends are joined directly
+	lost uint64        // by the wire, before it was set last
 	sink *child.Sink
 }
 
 // newArena makes two namespaces and starts a receiver in one of them. Without loss there is no program in the packets' way.
 func (c *Config) newArena(ctx context.Context, number int, loss float64) (a *arena, err error) {
 	name := fmt.Sprintf("xsend-race-%d-%d", os.Getpid(), number)
-	l, err := lab.Up(ctx, lab.Config{Name: name, MTU: c.MTU})
+	a = &arena{loss: loss, wire: c.wire(loss)}
+	l, err := lab.Up(ctx, lab.Config{Name: name, MTU: c.MTU, Wire: a.wire, Program: c.Self})
 	if err != nil {
 		return nil, err
 	}
-	a = &arena{Lab: l, loss: loss}
-	a.sink, err = child.StartSink(ctx, c.Self, l, c.Err, "--listen", a.target().String(), "--verify", "--no-hash", "--count", strconv.Itoa(mostConnections))
+	a.Lab = l
+	said := &hush{to: c.Err}
+	a.sink, err = child.StartSink(ctx, c.Self, l, said, "--listen", a.target().String(), "--verify", "--no-hash", "--count", strconv.Itoa(mostConnections))
 	if err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
+	said.over.Store(true) // that bytes are wrong is what it is here to find out
 	return a, nil
+}
+
+// hush passes on what is said until it is over.
+type hush struct {
+	to   io.Writer
+	over atomic.Bool
+}
+
+func (h *hush) Write(b []byte) (int, error) {
+	if h.over.Load() {
+		return len(b), nil
+	}
+	return h.to.Write(b)
+}
+
+// wire is what is between the ends.
+func (c *Config) wire(loss float64) *netem.Config {
+	if c.RTT == 0 {
+		return nil
+	}
+	return &netem.Config{
+		Seed: 1, Forward: netem.Impairment{Loss: loss, Delay: c.RTT / 2, Rate: c.Rate}, Reverse: netem.Impairment{Delay: c.RTT - c.RTT/2},
+	}
 }
 
 func (a *arena) target() netip.AddrPort {
@@ -74,13 +105,32 @@ func (a *arena) ask(ctx context.Context, q sink.Query) (v []sink.Verdict, err er
 }
 
 func (a *arena) lose(seed uint64) error {
-	if a.loss == 0 {
+	switch {
+	case a.wire != nil:
+		n, err := a.lostNow()
+		if err != nil {
+			return err
+		}
+		a.lost += n
+		a.wire.Seed = seed
+		return a.SetWire(*a.wire)
+	case a.loss == 0:
 		return nil
 	}
 	return a.SetLossRule(lab.LossRule{Percent: a.loss, Seed: seed})
 }
 
+// lostNow is what the wire has lost since it was set.
+func (a *arena) lostNow() (uint64, error) {
+	s, err := a.WireStatus()
+	return s.Forward.Drops() + s.Unintended(), err
+}
+
 func (a *arena) dropped() (int64, error) {
+	if a.wire != nil {
+		n, err := a.lostNow()
+		return int64(a.lost + n), err
+	}
 	counters, err := a.LossCounters()
 	return int64(counters.Dropped), err
 }

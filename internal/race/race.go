@@ -77,7 +77,7 @@ func (c *Config) open(ctx context.Context, res *Result) (places []place, err err
 		places = append(places, a)
 		res.Blocks = append(res.Blocks, Block{Loss: &loss})
 	}
-	res.MTU = c.MTU
+	res.MTU, res.RTTMS, res.Rate = c.MTU, c.RTT.Seconds()*1e3, c.Rate
 	if res.MTU == 0 {
 		res.MTU = 1500
 	}

@@ -24,6 +24,8 @@ type Result struct {
 	Interface string    `json:"interface"` // "" in namespaces of its own
 	Target    string    `json:"target"`
 	MTU       int       `json:"mtu"`         // of the lab; 0 with an interface
+	RTTMS     float64   `json:"rtt_ms"`      // of the lab's wire; 0: none
+	Rate      int64     `json:"rate"`        // of the lab's wire, bits per second; 0: none
 	Bytes     int64     `json:"bytes"`       // that each row sends in a block
 	Round     int64     `json:"round_bytes"` // of a buffer
 	Buffers   int       `json:"buffers"`     // of each writer

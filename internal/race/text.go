@@ -37,7 +37,10 @@ func (r *Result) where() string {
 	if r.Target != "" {
 		return fmt.Sprintf("%s to %s", r.Interface, r.Target)
 	}
-	return fmt.Sprintf("veth between two namespaces, MTU %d", r.MTU)
+	if r.RTTMS > 0 {
+		return fmt.Sprintf("a wire between two namespaces, RTT %g ms, MTU %d", r.RTTMS, r.MTU)
+	}
+	return fmt.Sprintf("a veth pair between two namespaces, MTU %d", r.MTU)
 }
 
 func (r *Row) writeText(w io.Writer) {
