@@ -83,14 +83,15 @@ type Hold struct {
 // Example is a round that was hit. Its JSON names are stable. Times are in microseconds since the writer handed the buffer
 // over; the receiver's is by its own clock.
 type Example struct {
-	Round     int64      `json:"round"`        // its number in the run, from 0
-	At        int64      `json:"at"`           // the first wrong byte, counted from the round's begin
-	Promised  string     `json:"promised"`     // hexadecimal: what was promised from there on
-	Arrived   string     `json:"arrived"`      // hexadecimal: what came
-	Extents   [][2]int64 `json:"extents"`      // wrong bytes: the first, and the one behind the last, counted from the round's begin
-	Back      float64    `json:"back_us"`      // the API said "yours again"
-	Rewritten float64    `json:"rewritten_us"` // every byte was overwritten
-	Seen      float64    `json:"seen_us"`      // the receiver has read the first wrong byte
+	Round     int64      `json:"round"`           // its number in the run, from 0
+	At        int64      `json:"at"`              // the first wrong byte, counted from the round's begin
+	Promised  string     `json:"promised"`        // hexadecimal: what was promised from there on
+	Arrived   string     `json:"arrived"`         // hexadecimal: what came
+	Whose     string     `json:"whose,omitempty"` // what came: the marker, or bytes of another round; "" where that isn't known
+	Extents   [][2]int64 `json:"extents"`         // wrong bytes: the first, and the one behind the last, counted from the round's begin
+	Back      float64    `json:"back_us"`         // the API said "yours again"
+	Rewritten float64    `json:"rewritten_us"`    // every byte was overwritten
+	Seen      float64    `json:"seen_us"`         // the receiver has read the first wrong byte
 }
 
 // add takes over a run.

@@ -130,8 +130,28 @@ func (m *measured) example() *Example {
 	promised := make([]byte, len(s.Arrived)/2)
 	pattern.At(promised, s.Offset)
 	e.Promised = hex.EncodeToString(promised)
+	e.Whose = m.whose(s.Arrived)
 	moments := m.report.Rounds[e.Round]
 	since := func(ns int64) float64 { return float64(ns-moments.Handed) / 1e3 }
 	e.Back, e.Rewritten, e.Seen = since(moments.Back), since(moments.Rewritten), since(int64(s.Seen.Sub(m.report.Begin)))
 	return e
+}
+
+// whose says where wrong bytes are from; "" where that isn't known.
+func (m *measured) whose(arrived string) string {
+	b, err := hex.DecodeString(arrived)
+	const enough, most = 16, 64 << 20
+	if err != nil || len(b) < enough || m.report.Bytes > most {
+		return ""
+	}
+	b = b[:enough]
+	if bytes.Count(b, []byte{Marker}) == len(b) {
+		return "the marker"
+	}
+	stream := make([]byte, m.report.Bytes)
+	pattern.At(stream, 0)
+	if at := bytes.Index(stream, b); at >= 0 {
+		return fmt.Sprintf("bytes of round %d", int64(at)/m.round)
+	}
+	return ""
 }
