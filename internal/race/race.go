@@ -69,7 +69,7 @@ func (c *Config) open(ctx context.Context, res *Result) (places []place, err err
 		return []place{p}, nil
 	}
 	for i, loss := range c.Losses {
-		c.Say(fmt.Sprintf("making two network namespaces joined by a veth pair, with %g %% loss", loss))
+		c.Say(fmt.Sprintf("making two network namespaces joined by %s, with %g %% loss", c.joint(), loss))
 		a, err := c.newArena(ctx, i, loss)
 		if err != nil {
 			return places, err
@@ -82,6 +82,14 @@ func (c *Config) open(ctx context.Context, res *Result) (places []place, err err
 		res.MTU = 1500
 	}
 	return places, nil
+}
+
+// joint is what is between two namespaces.
+func (c *Config) joint() string {
+	if c.RTT == 0 {
+		return "a veth pair"
+	}
+	return fmt.Sprintf("a wire with an RTT of %v", c.RTT)
 }
 
 // heats are the rows of all blocks.

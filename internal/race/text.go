@@ -9,7 +9,7 @@ import (
 
 // WriteText writes the table for people.
 func (r *Result) WriteText(w io.Writer) {
-	fmt.Fprintf(w, "%s; each row sends %s in rounds of %s from %d buffers, in %d runs; xsend %s, Linux %s\n",
+	fmt.Fprintf(w, "the race %s; each row sends %s in rounds of %s from %d buffers, in %d runs; xsend %s, Linux %s\n",
 		r.where(), units.Bytes(r.Bytes), units.Bytes(r.Round), r.Buffers, r.Turns, r.Version, r.Kernel)
 	for i := range r.Blocks {
 		b := &r.Blocks[i]
@@ -35,12 +35,12 @@ func (r *Result) WriteText(w io.Writer) {
 // where says over what path it went.
 func (r *Result) where() string {
 	if r.Target != "" {
-		return fmt.Sprintf("%s to %s", r.Interface, r.Target)
+		return fmt.Sprintf("from %s to %s", r.Interface, r.Target)
 	}
 	if r.RTTMS > 0 {
-		return fmt.Sprintf("a wire between two namespaces, RTT %g ms, MTU %d", r.RTTMS, r.MTU)
+		return fmt.Sprintf("between two namespaces of this machine over a wire with an RTT of %g ms, MTU %d", r.RTTMS, r.MTU)
 	}
-	return fmt.Sprintf("a veth pair between two namespaces, MTU %d", r.MTU)
+	return fmt.Sprintf("between two namespaces of this machine over a veth pair, MTU %d", r.MTU)
 }
 
 func (r *Row) writeText(w io.Writer) {
