@@ -26,6 +26,7 @@ var arrows = []struct {
 	{"internal/median", nil},
 	{"internal/resume", nil},
 	{"internal/ethtool", nil},
+	{"internal/uring", nil},
 	{"internal/netem", nil}, // what senders are measured with stands alone
 	{"internal/simnet/...", []string{"internal/simnet/...", "dataplane", "tcp", "umem", "internal/wire"}},
 	// What the subcommands do, on top of session.
