@@ -216,9 +216,8 @@ func newRaceWriter(std stdio) *cobra.Command {
 			if err := json.Unmarshal([]byte(args[0]), &cfg); err != nil {
 				return notStarted(fmt.Errorf("configuration: %w", err))
 			}
-			in, release := catch(cmd.Context())
-			defer release()
-			r, err := race.RunWriter(in.polite, cfg)
+			// A signal ends it at once: what it has of the NIC and of the kernel ends with it.
+			r, err := race.RunWriter(cmd.Context(), cfg)
 			if err != nil {
 				return failed(err)
 			}

@@ -15,9 +15,11 @@ import (
 	"github.com/xsend/xsend/internal/sink"
 )
 
-// How long a run may take, and how long the receiver may take to have read everything.
+// How long a run may take beside what it sends, how slowly that may go, in bytes per second, and how long the receiver may
+// take to have read everything.
 const (
-	runTime     = 60 * time.Second
+	runTime     = 30 * time.Second
+	leastSpeed  = 500_000
 	verdictTime = 10 * time.Second
 	verdictLook = 5 * time.Millisecond
 )
@@ -37,11 +39,19 @@ const WriterCommand = "writer"
 // measure runs a row once. The error is that of ctx.
 func (c *Config) measure(ctx context.Context, at place, s Sender) (m *measured, err error) {
 	m = &measured{round: c.Round}
-	bounded, cancel := context.WithTimeout(ctx, runTime)
+	most := runTime + time.Duration(c.roundsOf()*c.Round/leastSpeed)*time.Second
+	bounded, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
-	if err := c.write(bounded, at, s, &m.report); err != nil {
-		m.failed = strings.ReplaceAll(err.Error(), "\n", "; ")
+	err = c.write(bounded, at, s, &m.report)
+	switch {
+	case ctx.Err() != nil:
 		return m, context.Cause(ctx)
+	case err != nil && bounded.Err() != nil:
+		m.failed = fmt.Sprintf("it was not done after %v", most)
+		return m, nil
+	case err != nil:
+		m.failed = strings.ReplaceAll(err.Error(), "\n", "; ")
+		return m, nil
 	}
 	if m.lacking = m.report.Lacking; m.lacking != "" {
 		return m, nil

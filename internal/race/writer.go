@@ -72,9 +72,11 @@ func RunWriter(ctx context.Context, cfg WriterConfig) (r WriterReport, err error
 	case cfg.Rounds < 1 || cfg.Round < pageSize || cfg.Buffers < 1:
 		return r, fmt.Errorf("%d rounds of %d bytes in %d buffers: nothing to send", cfg.Rounds, cfg.Round, cfg.Buffers)
 	case s.release != "":
-		return r, runXsend(ctx, &cfg, s, &r)
+		err = runXsend(ctx, &cfg, s, &r)
+	default:
+		err = runKernel(&cfg, &r)
 	}
-	return r, runKernel(&cfg, &r)
+	return r, err
 }
 
 // processorTime is what this process has used of processors, in seconds.

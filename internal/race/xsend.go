@@ -23,8 +23,6 @@ type frameWriter struct {
 
 // runXsend is a run over xsend.
 func runXsend(ctx context.Context, cfg *WriterConfig, sender Sender, r *WriterReport) (err error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
 	mode, err := dataplane.ParseReleaseMode(sender.release)
 	if err != nil {
 		return err
