@@ -161,12 +161,12 @@ func (r *Row) remark(loss *float64) string {
 	switch {
 	case r.Outcome != Done:
 		return ""
-	case (r.Name == Completion || r.Name == Submit) && lossless && r.Corrupted == 0:
-		return "0 by construction here: the doorbell copies, and nothing is sent again"
+	case r.Name == Completion && lossless && r.Corrupted == 0:
+		return "0 by construction: AF_XDP copies here before it completes, and nothing is sent again"
+	case r.Name == Submit && lossless && r.Corrupted == 0:
+		return "0 where the doorbell copies whatever is submitted, and nothing is sent again"
 	case r.Name == Acked:
 		return "the receiver has every byte before it is rewritten; what is wrong is on the wire: see rewritten in flight"
-	case r.Copied != nil && *r.Copied > 0:
-		return "the kernel copied, without being asked"
 	}
 	return ""
 }

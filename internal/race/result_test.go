@@ -193,7 +193,7 @@ func TestText(t *testing.T) {
 	var b strings.Builder
 	r := aResult()
 	r.WriteText(&b)
-	for _, want := range []string{"0 % loss\n", "1 % loss\n", "lacking: io_uring_setup", "shown: ", "by construction", "932"} {
+	for _, want := range []string{"0 % loss: 0 packets dropped\n", "1 % loss: ", "lacking: io_uring_setup", "shown: ", "by construction", "932"} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("no %q in\n%s", want, b.String())
 		}

@@ -13,7 +13,7 @@ func (r *Result) WriteText(w io.Writer) {
 		r.where(), units.Bytes(r.Bytes), units.Bytes(r.Round), r.Buffers, r.Turns, r.Version, r.Kernel)
 	for i := range r.Blocks {
 		b := &r.Blocks[i]
-		fmt.Fprintf(w, "\n%s\n", b.title())
+		fmt.Fprintf(w, "\n%s\n", b.heading())
 		fmt.Fprintf(w, "%-27s %-31s %10s %7s %12s %12s %8s %26s %9s %9s\n", "sender", "the writer rewrites", "corrupted", "%", "rounds hit", "goodput",
 			"CPU s/GB", "hold ms p50 / p99 / max", "copied", "rewritten")
 		for j := range b.Rows {
@@ -30,6 +30,14 @@ func (r *Result) WriteText(w io.Writer) {
 	for _, reason := range r.Verdict.Reasons {
 		fmt.Fprintf(w, "  %s\n", reason)
 	}
+}
+
+// heading is the block's title, with the packets that were dropped.
+func (b *Block) heading() string {
+	if b.Loss == nil {
+		return b.title()
+	}
+	return fmt.Sprintf("%s: %d packets dropped", b.title(), b.Dropped)
 }
 
 // where says over what path it went.
