@@ -237,7 +237,7 @@ func (p *proc) saysInJSONMode(r *rig) {
 
 func TestHelpAndCompletion(t *testing.T) {
 	for _, args := range [][]string{
-		{"--help"}, {"send", "--help"}, {"sink", "--help"}, {"demo", "--help"}, {"lab", "--help"}, {"lab", "exec", "--help"},
+		{"--help"}, {"send", "--help"}, {"sink", "--help"}, {"demo", "--help"}, {"race", "--help"}, {"lab", "--help"}, {"lab", "exec", "--help"},
 		{"bench", "--help"}, {"restore", "--help"}, {"matrix", "--help"}, {"probe", "--help"}, {"version", "--help"}, {"completion", "bash"}, {"completion", "zsh"}, {"version"},
 	} {
 		out, code := runHere(t, args...)

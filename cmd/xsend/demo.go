@@ -15,24 +15,26 @@ import (
 
 func newDemo(std stdio) *cobra.Command {
 	var cfg demo.Config
-	var asJSON bool
+	var asJSON, withRace bool
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Send a file between two network namespaces of this machine and prove that it arrived",
 		Long: `Make two network namespaces joined by a veth pair, start a kernel TCP receiver in one, send a file with AF_XDP from the
-other, compare the SHA-256, show that the kernel's own TCP sent nothing, and remove everything. Needs root.`,
+other, compare the SHA-256, show that the kernel's own TCP sent nothing, and remove everything. Then run "xsend race --short": what sendfile() does to a
+writer that believes its return, and what xsend does not. Needs root.`,
 		Example: `  xsend demo
   xsend demo --file big.iso --mtu 3000 --json
   xsend demo --mtu 9000 --checksum hw --attach generic
   xsend demo --set rx-gro=on --budget 64 --json`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return runDemo(cmd, std, cfg, asJSON) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return runDemo(cmd, std, cfg, asJSON, withRace) },
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
 	flags.StringVar(&cfg.File, "file", "", fmt.Sprintf("`FILE` to send (default: one of %d MiB is made)", demo.DefaultSize>>20))
 	flags.IntVar(&cfg.MTU, "mtu", lab.DefaultMTU, "MTU of the veth pair in bytes")
 	demoSender(cmd, &cfg)
+	flags.BoolVar(&withRace, "race", true, "end with the short race of sendfile()")
 	flags.BoolVar(&asJSON, "json", false, "print one JSON object at the end")
 	return cmd
 }
@@ -76,7 +78,7 @@ func (v *passedOn) Set(text string) error {
 	return nil
 }
 
-func runDemo(cmd *cobra.Command, std stdio, cfg demo.Config, asJSON bool) (err error) {
+func runDemo(cmd *cobra.Command, std stdio, cfg demo.Config, asJSON, withRace bool) (err error) {
 	if cfg.Self, err = os.Executable(); err != nil {
 		return notStarted(fmt.Errorf("find this program: %w", err))
 	}
@@ -95,10 +97,20 @@ func runDemo(cmd *cobra.Command, std stdio, cfg demo.Config, asJSON bool) (err e
 	if errors.Is(err, demo.ErrNotStarted) {
 		return notStarted(err)
 	}
+	if err == nil && !asJSON {
+		printDemo(std, &res)
+	}
+	if err == nil && withRace {
+		res.Race, err = demo.Race(in.polite, cfg, version)
+	}
+	if code := in.code(); code != 0 {
+		return withCode(code, err)
+	}
 	if asJSON {
 		err = errors.Join(err, printJSON(std.out, res))
-	} else if err == nil {
-		printDemo(std, &res)
+	} else if res.Race != nil {
+		fmt.Fprintln(std.out)
+		res.Race.WriteText(std.out)
 	}
 	return failed(err)
 }

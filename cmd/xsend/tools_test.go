@@ -19,13 +19,16 @@ func TestDemo(t *testing.T) {
 	r := newRig(t, lab.Config{}) // for its namespaces: the demo makes a lab of its own
 	path, sum := file(t, 5_000_000)
 	p := r.start(lab.Sender, nil, "demo", "--json", "--file", path, "--mtu", "1400")
-	p.want(0, "kernel TCP receiver", "removed what was made")
+	p.want(0, "kernel TCP receiver", "removed what was made", "the race of sendfile()")
 	rep := p.report()
+	if rep.at("race.verdict.shown") != true || rep.at("race.blocks.0.rows.3.sender") != "ack" {
+		t.Errorf("%v", rep.at("race"))
+	}
 	if rep.at("sha256") != sum || rep.at("sha256_received") != sum || rep.at("send.sha256") != sum || rep.number(t, "kernel_out_segs") != 0 ||
 		rep.number(t, "packets") < 3000 || rep.number(t, "mtu") != 1400 {
 		t.Errorf("%v", rep)
 	}
-	text := r.start(lab.Sender, nil, "demo", "--file", path)
+	text := r.start(lab.Sender, nil, "demo", "--race=false", "--file", path)
 	text.want(0)
 	for _, want := range []string{sum + ", that of the file", "the kernel's own TCP sent 0 segments"} {
 		if !strings.Contains(text.out.String(), want) {
@@ -41,7 +44,7 @@ func TestDemoSettings(t *testing.T) {
 	r := newRig(t, lab.Config{})
 	path, sum := file(t, 1_000_000)
 	run := func(args ...string) *proc {
-		return r.start(lab.Sender, nil, append([]string{"demo", "--json", "--file", path}, args...)...)
+		return r.start(lab.Sender, nil, append([]string{"demo", "--json", "--race=false", "--file", path}, args...)...)
 	}
 	p := run("--mtu", "9000", "--checksum", "hw", "--rx-checksum", "verify", "--sg", "on", "--mode", "copy", "--attach", "generic")
 	p.want(0)

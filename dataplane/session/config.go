@@ -85,6 +85,9 @@ type Config struct {
 	// Times measures how long frames are in each stage of their life: Report.Times, and QueueBooks. Two readings of the clock for
 	// each commit, by its writer.
 	Times bool
+	// Late hands completions on up to so much later than they came, at most a second, in an order of its own: as a slow NIC
+	// would, on a link where they are immediate. It is for demonstrations; 0 = not at all.
+	Late time.Duration
 	// Tap, where set, makes a tap for each queue's poller, which then gets a copy of
 	// every packet sent and received. size is the most bytes of one.
 	Tap func(size int) *dataplane.Tap

@@ -12,7 +12,9 @@ import (
 	"github.com/xsend/xsend/dataplane"
 	"github.com/xsend/xsend/dataplane/afxdp"
 	"github.com/xsend/xsend/dataplane/asavie"
+	"github.com/xsend/xsend/dataplane/late"
 	"github.com/xsend/xsend/dataplane/witness"
+	"github.com/xsend/xsend/tcp"
 	"github.com/xsend/xsend/umem"
 	xdpprog "github.com/xsend/xsend/xdp-prog"
 )
@@ -122,10 +124,20 @@ func (s *Session) openPort(ctx context.Context, q *queue) (dataplane.Port, error
 	if port, err = s.proven(ctx, q, port); err != nil {
 		return nil, err
 	}
+	if s.cfg.Late > 0 {
+		port = delay(port, q.index, s.cfg.Late)
+	}
 	if !s.cfg.Witness {
 		return port, nil
 	}
 	return q.watch(port), nil
+}
+
+// delay hands a port's completions on late.
+func delay(port dataplane.Port, queue int, most time.Duration) dataplane.Port {
+	start := time.Now()
+	now := func() tcp.Time { return tcp.Time(time.Since(start)) }
+	return late.Wrap(port, late.Config{Now: now, Seed: uint64(queue), Most: tcp.Duration(most)})
 }
 
 // watch puts a witness around a port of the queue.

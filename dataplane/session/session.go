@@ -32,6 +32,7 @@ const (
 	carrierWait          = 10 * time.Second
 	rxFrames             = 1024 // frames with the kernel for receiving, per queue
 	reserveFrames        = 256  // frames that writers can't take, per queue
+	mostLate             = time.Second
 )
 
 var (
@@ -146,6 +147,9 @@ func (c *Config) setDefaults() error {
 	}
 	if c.Queues < 0 || c.Frames < 0 || c.Writers < 0 {
 		return fmt.Errorf("%w: %d queues, %d frames, %d writers: must not be negative", ErrConfig, c.Queues, c.Frames, c.Writers)
+	}
+	if c.Late < 0 || c.Late > mostLate {
+		return fmt.Errorf("%w: completions up to %v late: must be from 0 to %v", ErrConfig, c.Late, mostLate)
 	}
 	if c.Ring == 0 {
 		c.Ring = DefaultRing

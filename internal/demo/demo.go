@@ -12,6 +12,7 @@ import (
 
 	"github.com/xsend/xsend/internal/child"
 	"github.com/xsend/xsend/internal/lab"
+	"github.com/xsend/xsend/internal/race"
 )
 
 // port is what the receiver listens on, in its own namespace.
@@ -66,6 +67,7 @@ type Result struct {
 
 	Send json.RawMessage `json:"send,omitempty"` // the sender's report
 	Sink json.RawMessage `json:"sink,omitempty"` // the receiver's
+	Race *race.Result    `json:"race,omitempty"` // what Race returned, where it was asked for
 }
 
 // Run makes the lab, sends, compares, and removes everything.

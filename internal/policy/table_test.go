@@ -27,6 +27,7 @@ var arrows = []struct {
 	{"internal/median", nil},
 	{"internal/resume", nil},
 	{"internal/ethtool", []string{"internal/steady"}},
+	{"internal/uring", nil},
 	{"internal/netem", nil}, // what senders are measured with stands alone
 	{"internal/simnet/...", []string{"internal/simnet/...", "dataplane", "tcp", "umem", "internal/wire"}},
 	// What the subcommands do, on top of session.
