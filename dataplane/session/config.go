@@ -96,6 +96,8 @@ type Config struct {
 	wrap   wrapPort // tests put a port of theirs around a socket; nil = none
 	claims claims   // tests stand in for the kernel; nil = it is asked
 
+	sumProbe func() (sumProbe, error) // tests stand in for the kernel's kprobe; nil = it is attached
+
 	segments func(index int) int // xdp-zc-max-segs: tests stand in for the driver; nil = readSegments
 }
 

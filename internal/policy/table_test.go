@@ -19,6 +19,7 @@ var arrows = []struct {
 	{"dataplane/session/...", []string{"dataplane/...", "hw/...", "xdp-prog", "tcp", "umem", "internal/wire", "internal/steady"}},
 	{"hw", nil},
 	{"hw/settings", []string{"hw", "internal/steady"}},
+	{"hw/sumprobe", []string{"internal/ethtool"}},
 	{"internal/steady", nil},
 	{"xdp-prog", nil},
 	{"internal/policy", nil},
