@@ -32,7 +32,8 @@ binary=${XSEND_VM_BINARY:-$work/xsend}
 if [ -z "${XSEND_VM_BINARY:-}" ]; then
 	(cd "$here/.." && CGO_ENABLED=0 GOARCH=amd64 go build -o "$binary" ./cmd/xsend) 2>"$work/why" || skip_or_fail $? "go build"
 fi
-"$here/initramfs.sh" "$kernel" "$work/initramfs" "$here/guest/smoke.sh" "$binary" 2>"$work/why" ||
+(cd "$here/.." && CGO_ENABLED=0 GOARCH=amd64 go test -c -o "$work/sumprobe.test" ./hw/sumprobe) 2>"$work/why" || skip_or_fail $? "go test -c"
+"$here/initramfs.sh" "$kernel" "$work/initramfs" "$here/guest/smoke.sh" "$binary" "$work/sumprobe.test" 2>"$work/why" ||
 	skip_or_fail $? "initramfs.sh"
 
 rm -rf "$out"

@@ -170,6 +170,7 @@ func TestChecksumsComputed(t *testing.T) {
 			active: "sw", where: "engine", proved: true, evidence: "without TX metadata", says: "the engine computes them"},
 		"auto, proved": {asked: "auto", edit: func(c *session.Config) {
 			c.Claims(func(hw.Interface) (hw.TxChecksum, error) { return hw.TxChecksum{Device: true}, nil })
+			c.SumProbe(noKprobes)
 		}, active: "hw", where: "nic-or-kernel", proved: true, evidence: "canary proved"},
 	} {
 		t.Run(name, func(t *testing.T) { c.transfers(t, r) })

@@ -16,7 +16,7 @@ type Knob struct {
 	Requested string
 	Accepted  string // what was tried
 	Active    string // what is in force
-	Where     string // of the checksum: engine, nic, kernel, or nic-or-kernel where nobody can tell
+	Where     string // of the checksum: engine, nic, kernel, or nic-or-kernel where nobody can tell; nic in copy mode only by a kprobe's evidence
 	Proved    bool   // by more than a claim
 	Evidence  string
 }

@@ -13,8 +13,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// listed reports whether the kernel's list of kprobes names ours; known: there is one to be read.
+func listed() (there, known bool) {
+	list, err := os.ReadFile("/sys/kernel/debug/kprobes/list")
+	return strings.Contains(string(list), Symbol+"+0x"), err == nil // behind the landing pad where there is one
+}
+
 // What is counted of the control's packets, and of none else: on a kernel with kprobes all that ask and no other, else
-// the error says what the kernel has not got.
+// the error says what the kernel has not got. Afterwards the probe is gone.
 func TestOpen(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("needs root: attaches a kprobe")
@@ -38,9 +44,14 @@ func TestOpen(t *testing.T) {
 	if got, err := p.Calls(Flow{Local: 1, Remote: netip.MustParseAddrPort("192.0.2.9:1")}); err != nil || got.Flow != 0 {
 		t.Errorf("of nobody: %+v, %v", got, err)
 	}
+	before, known := listed()
 	if err := p.Close(); err != nil {
 		t.Error(err)
 	}
+	if after, _ := listed(); known && (!before || after) {
+		t.Errorf("in the kernel's list: %v, and after Close %v", before, after)
+	}
+	t.Logf("flows told apart: %v, removal seen: %v", p.Attributes(), known)
 }
 
 // The control without its probe: the packets leave, and a probe that cannot hit is not taken for one that

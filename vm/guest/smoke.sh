@@ -2,7 +2,7 @@
 #
 # Through ethC and ethA in copy mode, 200 kB each, with checksums left to whoever takes the packet. A kprobe tells who that
 # is, and has a control:
-#   nic     ethC, a e1000 that computes them
+#   nic     ethC, an e1000 that computes them
 #   off     the same with tx-checksumming off: the kernel
 #   igb     ethA, whose driver says that it does and leaves those of AF_XDP to the kernel
 #   igboff  the same with tx-checksumming off
@@ -46,10 +46,16 @@ transfer() {
 	[ $rc = "$want" ] || fail "$name: xsend send ended with $rc, not $want"
 }
 
-from=C by=ethC how="--attach generic --mode copy --checksum hw" # e1000 takes no native program
+# The probe itself: it counts what it must, and is gone afterwards by the kernel's own list.
+mount -t debugfs debug /sys/kernel/debug
+sumprobe.test -test.v -test.run '^TestOpen$' >/out/sumprobe.log 2>&1 && grep -q 'flows told apart: true, removal seen: true' /out/sumprobe.log ||
+	{ cat /out/sumprobe.log /sys/kernel/debug/kprobes/list; fail "TestOpen of hw/sumprobe"; }
+
+# e1000 takes no native program, and an igb spares its link. Attaching the probe is part of connecting.
+from=C by=ethC how="--attach generic --mode copy --checksum hw --connect-timeout 60s"
 transfer nic 5005 200000 by-nic 0
 transfer off 5006 200000 by-kernel 0 --set tx-checksum-ip-generic=off
-from=A by=ethA how="--attach native --mode copy --checksum hw"
+from=A by=ethA
 transfer igb 5007 200000 by-kernel 0
 transfer igboff 5008 200000 by-kernel 0 --set tx-checksum-ip-generic=off
 how="--attach native --mode zerocopy"
