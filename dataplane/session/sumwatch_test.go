@@ -149,7 +149,7 @@ func TestSumProbeIsAskedForTheConnection(t *testing.T) {
 	conn.Close()
 }
 
-// A connection that fails before the verdict takes its probe along, and so does one that is given up.
+// A connection that fails before the verdict takes its probe along.
 func TestSumProbeIsRemovedAfterAFailure(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, lab.Config{})

@@ -19,11 +19,11 @@ import (
 
 // standIn is what the program reads of an skb, in memory of ours.
 type standIn struct {
-	head, data     *byte
-	len, dataLen   uint32
-	csumStart      uint16
-	_              [6]byte
-	behind, before [64]byte
+	head, data   *byte
+	len, dataLen uint32
+	csumStart    uint16
+	_            [6]byte
+	behind       [64]byte
 }
 
 // called is where the test's uprobe is, in place of skb_checksum_help.
