@@ -167,6 +167,14 @@ func TestRXChecksum(t *testing.T) {
 	}
 }
 
+// kprobeSays is what is said of the kernel's own checksums where it computes none: a kernel without kprobes cannot tell.
+func kprobeSays() string {
+	if _, err := os.Stat("/sys/bus/event_source/devices/kprobe"); err != nil {
+		return "attach a kprobe to skb_checksum_help: this kernel has none"
+	}
+	return "kprobe on skb_checksum_help: 0 calls for the canary's connection, control 3 of 3 before and 3 of 3 after"
+}
+
 // TestOffloadLines: people read it too.
 func TestOffloadLines(t *testing.T) {
 	r := newRig(t, lab.Config{TxChecksum: true})
@@ -184,7 +192,8 @@ func TestOffloadLines(t *testing.T) {
 	}
 	for _, text := range []string{
 		"checksum hw (nic-or-kernel), sg off, attach", "\noffload     mode: auto > copy (XDP_OPTIONS of the socket)\n",
-		"\n            checksum: hw by nic-or-kernel, unproved (queue 0: unproved: the link does not check; copy mode: nobody tells which of them it is)\n",
+		"\n            checksum: hw by nic-or-kernel, unproved (queue 0: unproved: the link does not check; copy mode: ",
+		kprobeSays(),
 		"\n            rx-checksum: auto > trust (veth-a is a veth: ",
 	} {
 		if !strings.Contains(p.out.String(), text) {

@@ -62,7 +62,8 @@ type Config struct {
 
 	// Checksum says who computes the checksums of what is sent; "" = sw. What is left to others
 	// is tried by a canary on the first connection of each queue, which takes a quarter of a
-	// second, or a few round trips. What is known to be dropped is refused (ErrChecksum); what
+	// second, or a few round trips. In copy mode a kprobe counts, while it lasts, what the kernel
+	// computes, and is part of connecting: some 0.1 s. What is known to be dropped is refused (ErrChecksum); what
 	// the canary cannot prove is used all the same, unless it was auto, and Knobs says so.
 	Checksum Checksum
 	// AllowFallback goes on without what kernel, driver, NIC or binding refuse of Attach, Mode, SG, Checksum, Wakeup, Budget, BusyPoll, HugePages, Queues, Steer and
@@ -107,7 +108,8 @@ type Config struct {
 	kernel sockets  // tests stand in for the kernel; zero = it is asked
 	claims claims   // tests stand in for the kernel; nil = it is asked
 
-	along func(name string, index int) []string // features that attaching takes along: tests stand in for the kernel; nil = settings.TakenAlong
+	along    func(name string, index int) []string // features that attaching takes along: tests stand in for the kernel; nil = settings.TakenAlong
+	sumProbe func() (sumProbe, error)              // tests stand in for the kernel's kprobe; nil = it is attached
 
 	segments func(index int) int // xdp-zc-max-segs: tests stand in for the driver; nil = readSegments
 }

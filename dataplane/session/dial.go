@@ -153,7 +153,7 @@ func (c *Conn) establish(ctx context.Context, dc DialConfig) (err error) {
 		SendSlots: s.sendSlots(), Resum: s.cfg.Release != dataplane.ReleaseAck, Checksum: sums.use, Canary: sums.canary,
 	})
 	if err == nil && sums.canary {
-		if err = s.judgeChecksums(ctx, c); err != nil {
+		if err = s.judgeChecksums(ctx, c, sums.sums); err != nil {
 			_ = c.stream.Abort(context.WithoutCancel(ctx)) // fails only where the poller has stopped
 		}
 	}

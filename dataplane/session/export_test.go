@@ -60,3 +60,9 @@ func (c *Config) Refuses(what func(afxdp.Config) error) {
 
 // Along makes f stand in for what attaching a program switches off.
 func (c *Config) Along(f func(string, int) []string) { c.along = f }
+
+// SumProbe is what stands in for the kprobe that counts the kernel's checksums.
+type SumProbe = sumProbe
+
+// SumProbe makes f stand in for attaching it.
+func (c *Config) SumProbe(f func() (SumProbe, error)) { c.sumProbe = f }

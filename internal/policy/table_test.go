@@ -20,6 +20,7 @@ var arrows = []struct {
 	{"internal/readv", nil},
 	{"hw", []string{"internal/ethtool"}},
 	{"hw/settings", []string{"hw", "internal/ethtool", "internal/steady"}},
+	{"hw/sumprobe", []string{"internal/ethtool"}},
 	{"internal/steady", nil},
 	{"xdp-prog", nil},
 	{"internal/policy", nil},
