@@ -55,9 +55,11 @@ func (p *Poller) commit(now tcp.Time, l *lane, c *commit) {
 	p.counters.BytesWritten += uint64(c.length)
 	p.records[p.pool.Index(c.frame)] = record{
 		stream: s, cookie: c.cookie, start: s.end, length: c.length, next: umem.NoFrame, live: true,
+		committed: now, last: p.records[p.pool.Index(c.frame)].last,
 	}
 	s.end += uint64(c.length)
 	p.sums.admitted(c.frame)
+	p.noteFilled(c.filled)
 	switch {
 	case s.closing || s.bits&isEnded != 0:
 		p.giveUp(now, c.frame)

@@ -21,6 +21,9 @@ func (p *Poller) Audit() (umem.Census, error) {
 			return c, err
 		}
 	}
+	if err := p.auditHolds(); err != nil {
+		return c, err
+	}
 	return c, p.auditStreams()
 }
 

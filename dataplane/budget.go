@@ -26,7 +26,7 @@ func (p *Poller) perFrame(s *Stream) int {
 // by a quarter or more, so that frames do not wander to and fro.
 func (p *Poller) rebudget(s *Stream) {
 	need := budgetBatch + s.conn.Memory()/p.perFrame(s)
-	b := min(need, p.share)
+	b := p.heldBudget(s, min(need, p.share))
 	if s.closing && s.committed == 0 || s.bits&isEnded != 0 {
 		b = 0
 	}
@@ -61,5 +61,5 @@ func (p *Poller) reshare() {
 
 // writes reports that the stream holds frames or may want some.
 func (s *Stream) writes() bool {
-	return s.committed > 0 || !s.closing && s.bits&isEnded == 0
+	return s.committed > 0 || !s.closing && s.bits&isEnded == 0 && !s.hold.stopped
 }

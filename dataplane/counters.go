@@ -8,7 +8,12 @@ type Counters struct {
 	Quarantined uint64 // descriptors that a dead queue never gave back
 	Out         uint64 // descriptors that the kernel has now
 	Spurious    uint64 // completions of frames that the kernel did not hold: not believed
+	Duplicate   uint64 // those of an address that was completed already, see Ledger: not believed
 	OutOfRange  uint64 // completions of addresses outside the pool: not believed
+	Late        uint64 // completions of payload that was ACKed already
+	NotSent     uint64 // descriptors completed and refused, a few milliseconds old at most
+	Kept        uint64 // at the end: frames that writers had reserved and not given back
+	Untaken     uint64 // at the end: releases that their writer did not take
 
 	Kicks      [KickDead + 1]uint64 // by what the doorbell answered
 	Rebuilds   uint64               // times the queue was opened again
@@ -32,15 +37,27 @@ type Counters struct {
 	BytesWritten  uint64 // payload committed
 	BytesReleased uint64 // payload released because it was ACKed, or too early
 	BytesAborted  uint64 // payload given up
+	BytesDemoted  uint64 // payload released because it is in the arena, before its ACK
 	LentWhileHeld uint64 // payload released while the frame was held: 0 with ReleaseAck
 	Parked        uint64 // commits that had to wait for room in their connection
 	TapLost       uint64 // packets that the tap had no room for
+
+	Demotions    uint64 // times that a stream's peer stood still for so long that what it holds went to the arena
+	HoldAborts   uint64 // streams reset because their peer stood still for longer than that, or the arena was full
+	ArenaSize    uint64 // bytes
+	ArenaUsed    uint64 // bytes, in whole blocks, now
+	ArenaPeak    uint64 // the most that ArenaUsed was; over several pollers the sum of theirs
+	ArenaCopied  uint64 // payload that went to the arena, from the first segment that was not ACKed on
+	ArenaAcked   uint64 // of it, ACKed
+	ArenaAborted uint64 // of it, given up; ArenaCopied = ArenaAcked + ArenaAborted + what is there
 }
 
 // publish makes the counters visible to other goroutines.
 func (p *Poller) publish() {
 	p.counters.Out = uint64(p.flights.out)
 	p.sums.publish()
+	p.noteRefused()
+	p.showArena()
 	p.shown.mu.Lock()
 	p.shown.counters = p.counters
 	p.shown.mu.Unlock()
@@ -57,6 +74,7 @@ func (p *Poller) Counters() Counters {
 // CountersNow is exact; for the poller's goroutine.
 func (p *Poller) CountersNow() Counters {
 	p.counters.Out = uint64(p.flights.out)
+	p.showArena()
 	return p.counters
 }
 
@@ -67,12 +85,15 @@ func (c *Counters) Add(o Counters) {
 		n   uint64
 	}{
 		{&c.Submitted, o.Submitted}, {&c.Completed, o.Completed}, {&c.Quarantined, o.Quarantined}, {&c.Out, o.Out},
-		{&c.Spurious, o.Spurious}, {&c.OutOfRange, o.OutOfRange}, {&c.Rebuilds, o.Rebuilds}, {&c.RebuildTry, o.RebuildTry},
+		{&c.Spurious, o.Spurious}, {&c.Duplicate, o.Duplicate}, {&c.Late, o.Late}, {&c.NotSent, o.NotSent}, {&c.Kept, o.Kept}, {&c.Untaken, o.Untaken}, {&c.OutOfRange, o.OutOfRange}, {&c.Rebuilds, o.Rebuilds}, {&c.RebuildTry, o.RebuildTry},
 		{&c.RxPackets, o.RxPackets}, {&c.RxOtherQueue, o.RxOtherQueue}, {&c.RxStrayLost, o.RxStrayLost}, {&c.RxTCP, o.RxTCP}, {&c.RxICMP, o.RxICMP}, {&c.RxUnknown, o.RxUnknown},
 		{&c.RxChecksum, o.RxChecksum}, {&c.RxBad, o.RxBad}, {&c.RxOther, o.RxOther}, {&c.RxFault, o.RxFault},
 		{&c.RxStarved, o.RxStarved}, {&c.Commits, o.Commits}, {&c.Releases, o.Releases}, {&c.Aborts, o.Aborts},
 		{&c.BytesWritten, o.BytesWritten}, {&c.BytesReleased, o.BytesReleased}, {&c.BytesAborted, o.BytesAborted},
 		{&c.LentWhileHeld, o.LentWhileHeld}, {&c.Parked, o.Parked}, {&c.TapLost, o.TapLost},
+		{&c.BytesDemoted, o.BytesDemoted}, {&c.Demotions, o.Demotions}, {&c.HoldAborts, o.HoldAborts},
+		{&c.ArenaSize, o.ArenaSize}, {&c.ArenaUsed, o.ArenaUsed}, {&c.ArenaPeak, o.ArenaPeak},
+		{&c.ArenaCopied, o.ArenaCopied}, {&c.ArenaAcked, o.ArenaAcked}, {&c.ArenaAborted, o.ArenaAborted},
 	} {
 		*f.sum += f.n
 	}

@@ -18,7 +18,10 @@
 // that costs.
 //
 // Each stream has a budget of frames, so that a peer that stops reading cannot
-// take the memory that other streams need.
+// take the memory that other streams need. Where tcp.Config.Hold says so, what such a
+// peer has not ACKed is copied to an arena, and its frames come back with the reason
+// Demoted: they are the writer's, but a flush must wait for Stream.Acked as well (see
+// Writer.WaitAcked).
 //
 // # Pipes
 //

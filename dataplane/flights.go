@@ -92,6 +92,7 @@ type record struct {
 	stream    *Stream
 	cookie    uint64
 	start     uint64 // of its bytes in the stream
+	committed tcp.Time
 	submitted tcp.Time
 	completed tcp.Time
 	acked     tcp.Time
@@ -99,6 +100,7 @@ type record struct {
 	sent      uint32 // payload bytes that were submitted at least once
 	xmits     uint32
 	next      umem.Frame // the commit that waits behind this one for room in the connection
+	last      uint32     // of the frame, whatever is in it: see lastOf
 	reason    Reason
 	live      bool // committed, and not released yet
 }

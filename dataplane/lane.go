@@ -18,6 +18,7 @@ type commit struct {
 	frame  umem.Frame
 	length uint32
 	op     commitOp
+	filled uint32 // how long the writer took, in fillUnits; 0 = not measured
 }
 
 // lane is the poller's end of a writer. Its rings cannot fill up: there are as many

@@ -13,6 +13,7 @@ func (p *Poller) observe(now tcp.Time, s *Stream) {
 		s.stateNow = st
 		s.state.Store(uint32(st))
 	}
+	p.observeHold(s)
 	if bits := s.bits | s.milestones(p.failed != nil); bits != s.bits {
 		p.reach(now, s, bits)
 	}

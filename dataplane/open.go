@@ -18,7 +18,7 @@ func (p *Poller) Open(now tcp.Time, w *Writer, cfg tcp.Config) (*Stream, error) 
 	if cfg.SendSlots == 0 {
 		cfg.SendSlots = max(64, min(16384, p.perPacket*p.lendable+16))
 	}
-	cfg.MaxSegs = p.caps.MaxSegs
+	cfg.MaxSegs, cfg.Arena = p.caps.MaxSegs, p.holds.arena
 	conn, err := tcp.New(cfg, p.pool)
 	if err != nil {
 		return nil, fmt.Errorf("open %v: %w", cfg.Flow.RemoteAddr(), err)
@@ -26,7 +26,7 @@ func (p *Poller) Open(now tcp.Time, w *Writer, cfg tcp.Config) (*Stream, error) 
 	if err := conn.Connect(now); err != nil {
 		return nil, fmt.Errorf("open %v: %w", cfg.Flow.RemoteAddr(), err)
 	}
-	s := &Stream{poller: p, writer: w, flow: cfg.Flow, conn: conn, due: conn.Deadline(), parked: umem.NoFrame, parkedEnd: umem.NoFrame}
+	s := &Stream{poller: p, writer: w, flow: cfg.Flow, conn: conn, due: conn.Deadline(), parked: umem.NoFrame, parkedEnd: umem.NoFrame, hold: streamHold{most: cfg.Hold.Bytes}}
 	for i := range s.news {
 		s.news[i] = make(chan struct{})
 	}

@@ -22,7 +22,8 @@ type Pipe struct {
 
 	pieces []piece  // by the cookie that their commits carry
 	unused []uint64 // those that are not out; a stack
-	lost   bool     // a release came whose bytes the peer did not ACK
+	lost   bool     // a release came whose bytes the peer did not ACK, and never will
+	upTo   uint64   // end of the bytes whose release came before their ACK: see Demoted
 
 	file   *fileSource
 	bufs   []Buf    // reserved for a file to be read into
@@ -197,7 +198,11 @@ func (p *Pipe) release(r *Release) {
 	if c.done != nil {
 		c.done(*r, p.writer.Payload(r))
 	}
-	if r.Reason != Acked {
+	switch r.Reason {
+	case Acked:
+	case Demoted:
+		p.upTo, c.mark.upTo = max(p.upTo, r.End), max(c.mark.upTo, r.End)
+	default:
 		p.lost, c.mark.lost = true, true
 	}
 	c.mark.left--

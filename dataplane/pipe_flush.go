@@ -31,10 +31,14 @@ func (p *Pipe) Flush(ctx context.Context) error {
 			}
 		}
 	}
-	if !p.lost {
-		return nil
+	if p.lost {
+		return p.failed("flush", p.lostTo())
 	}
-	return p.failed("flush", p.lostTo())
+	if err := p.writer.WaitAcked(ctx, p.stream, p.upTo); err != nil {
+		return p.failed("flush", err)
+	}
+	p.writer.reachAll()
+	return nil
 }
 
 // Outstanding is the number of commits that have no release yet.
@@ -56,8 +60,9 @@ type Mark struct {
 	err    error // valid once done is closed
 
 	// The writer's.
-	left int  // pieces before it, and behind the last one, without a release
-	lost bool // one of them was not ACKed
+	left int    // pieces before it, and behind the last one, without a release
+	lost bool   // one of them was not ACKed
+	upTo uint64 // bytes that the peer must have ACKed, as releases of them came before
 }
 
 func newMark(w *Writer) *Mark { return &Mark{writer: w, done: make(chan struct{})} }
@@ -111,6 +116,11 @@ func (m *Mark) Wait(ctx context.Context) error {
 func (p *Pipe) reach() {
 	for len(p.marks) > 0 && p.marks[0].left == 0 {
 		m := p.marks[0]
+		if late := p.stream.Acked() < m.upTo; late && !p.stream.Ended() {
+			return // demoted: there is news of the ACK, and then Poll comes here
+		} else if late {
+			m.lost = p.stream.Acked() < m.upTo
+		}
 		if m.lost {
 			m.err = p.failed("flush", p.lostTo())
 			p.second().lost = true
@@ -120,6 +130,13 @@ func (p *Pipe) reach() {
 		if len(p.marks) == 0 {
 			p.writer.unmark(p)
 		}
+	}
+}
+
+// reachAll is reach for what an ACK, or the stream's end, decides without a release.
+func (w *Writer) reachAll() {
+	for i := len(w.marked) - 1; i >= 0; i-- {
+		w.marked[i].reach()
 	}
 }
 

@@ -38,7 +38,9 @@ type Config struct {
 	Stall      tcp.Duration        // without a completion before the queue counts as dead; 0 = 1 s
 	Trap       *trap.Trap          // over Pool's region; Pool must be new. nil = the writers' view is not protected
 	Audit      *PayloadAudit       // compares payload with what was committed; nil = nobody does
+	Times      bool                // measure how long frames are in each stage (see Times): two readings of the clock for each commit, by its writer
 	Directory  *Directory          // the other pollers of the same NIC; nil = there are none
+	Arena      *umem.Arena         // what streams with tcp.HoldDemote demote to, the poller's until Close; nil = none
 	Tap        *Tap                // gets a copy of every packet; nil = none
 	Clock      func() tcp.Time     // Run's clock, monotonic; nil = the system's
 	CPU        func() (int, error) // the CPU that Run pins its thread to; nil = none
@@ -59,8 +61,10 @@ type Poller struct {
 	records    []record // by index of the frame in the pool
 	trap       *trap.Trap
 	sums       *sums // nil: payload is not audited
+	books      bookkeeping
 	ready      readyQueue
 	deadlines  deadlines
+	holds      holds
 	flows      map[wire.Flow]*Stream
 	lastHit    *Stream
 	directory  *Directory
@@ -141,7 +145,9 @@ func New(cfg Config) (*Poller, error) {
 	p.flights.init(caps.TxRing+caps.Completion, cfg.Pool.Len())
 	p.ready.init(cfg.MaxStreams)
 	p.deadlines.init(cfg.MaxStreams)
+	p.holds.init(&cfg)
 	p.running.init(&cfg)
+	p.books.init(&cfg)
 	reserve := p.pool.Free() - p.pool.Lendable()
 	p.refill()
 	p.lendable = p.pool.Lendable()
@@ -195,7 +201,7 @@ func (p *Poller) Step(now tcp.Time) (work int) {
 		return p.refuse(now)
 	}
 	completions := p.reap(now)
-	work = completions + p.receive(now) + p.expire(now) + p.admit(now)
+	work = completions + p.receive(now) + p.expire(now) + p.admit(now) + p.demote(now)
 	sent := p.transmit(now)
 	p.refill()
 	p.watch(now, completions, sent)
@@ -214,7 +220,7 @@ func (p *Poller) Deadline() tcp.Time {
 	switch {
 	case p.down:
 		d = min(d, p.kickAt)
-	case p.unsent > 0 || p.ready.len() > 0:
+	case p.unsent > 0 || p.ready.len() > 0 || len(p.holds.streams) > 0:
 		d = min(d, p.last+10*tcp.Microsecond) // nothing else says when the kernel goes on
 	}
 	if p.flights.out > 0 {

@@ -17,7 +17,7 @@ func (p *Poller) reap(now tcp.Time) int {
 		case umem.FaultRange:
 			p.counters.OutOfRange++
 		default:
-			p.counters.Spurious++
+			p.notBelieved(f, addr)
 		}
 	}
 	p.settle(now)
@@ -28,6 +28,7 @@ func (p *Poller) reap(now tcp.Time) int {
 func (p *Poller) completed(now tcp.Time, f umem.Frame, addr uint64) {
 	p.counters.Completed++
 	i := p.pool.Index(f)
+	p.noteCompleted(f, &p.records[i], addr)
 	s, ref, ok := p.flights.pop(i, addr)
 	if !ok {
 		return

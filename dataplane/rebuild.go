@@ -54,6 +54,7 @@ func (p *Poller) Rebuild(now tcp.Time) error {
 // retire gives the old port up. Its error is of no use: the queue is dead already.
 func (p *Poller) retire() {
 	p.pool.Quarantine()
+	p.lastRefused()
 	p.rebuild = rebuildState{closed: true, pause: rebuildFirst}
 	_ = p.port.Close()
 }

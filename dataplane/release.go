@@ -50,11 +50,15 @@ const (
 	// Quarantined: the queue died for good, and the kernel never gave the frame back:
 	// it is not the writer's any more. Frame is umem.NoFrame.
 	Quarantined
+	// Demoted: the peer ACKed nothing for as long as tcp.Hold allows, and what it has not
+	// ACKed was copied. The frame is the writer's again; the bytes are not with the peer before Stream.Acked has
+	// reached End, and may never be.
+	Demoted
 )
 
 // String is the reason in lower case.
 func (r Reason) String() string {
-	return [...]string{"acked", "aborted", "quarantined"}[min(int(r), 2)]
+	return [...]string{"acked", "aborted", "quarantined", "demoted"}[min(int(r), 3)]
 }
 
 // Release answers one commit: the frame is its writer's again.
@@ -76,6 +80,7 @@ type Release struct {
 // that nobody holds any more. It follows each call that may cause some, so that the
 // connection's state tells which of the two it was.
 func (p *Poller) settle(now tcp.Time) {
+	p.books.now = now
 	acked, done := p.pool.Acked(), p.pool.Done()
 	if len(acked)+len(done) == 0 {
 		return
@@ -98,6 +103,7 @@ func (p *Poller) acked(now tcp.Time, f umem.Frame) {
 	if r.stream.conn.State() == tcp.Closed && r.stream.conn.Err() != nil {
 		r.reason = Aborted
 	}
+	p.demotedNow(r)
 	if r.reason == Acked {
 		r.acked = now
 	}
@@ -168,9 +174,14 @@ func (r *record) release(f umem.Frame, early bool) Release {
 }
 
 func (p *Poller) count(r *record) {
+	p.noteReleased(r)
 	p.counters.Releases++
 	if r.reason == Acked {
 		p.counters.BytesReleased += uint64(r.length)
+		return
+	}
+	if r.reason == Demoted {
+		p.counters.BytesDemoted += uint64(r.length)
 		return
 	}
 	p.counters.Aborts++

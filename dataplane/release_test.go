@@ -18,7 +18,7 @@ func TestNames(t *testing.T) {
 		t.Errorf("%d, %v", m, err)
 	}
 	_ = ReleaseMode(200).String() // a number of no mode has no name of its own
-	for r, want := range map[Reason]string{Acked: "acked", Aborted: "aborted", Quarantined: "quarantined", 9: "quarantined"} {
+	for r, want := range map[Reason]string{Acked: "acked", Aborted: "aborted", Quarantined: "quarantined", Demoted: "demoted", 9: "demoted"} {
 		if r.String() != want {
 			t.Errorf("reason %d: %q", r, r)
 		}

@@ -119,6 +119,9 @@ func (g *rig) check() {
 		if _, err := g.p.Audit(); err != nil {
 			g.Fatal(err)
 		}
+		if _, err := g.p.BooksNow(); err != nil {
+			g.Fatal(err)
+		}
 	}
 	c := g.p.CountersNow()
 	if c.Submitted != c.Completed+c.Quarantined+c.Out {

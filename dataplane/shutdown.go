@@ -31,6 +31,9 @@ type Remains struct {
 	// Leaked frames are those that nobody accounts for: Total without the free ones,
 	// those lent to the kernel for receiving, and those in quarantine.
 	Leaked int
+	// Books are those after the end. Where everything is back they are Settled.
+	Books Books
+	Times *Times // nil without Config.Times
 }
 
 // Close closes the port and takes back the frames that writers have. Run must have
@@ -42,6 +45,7 @@ func (p *Poller) Close() (Remains, error) {
 	}
 	var err error
 	if !p.rebuild.closed {
+		p.lastRefused()
 		p.rebuild.closed = true
 		err = p.port.Close()
 	}
@@ -54,12 +58,14 @@ func (p *Poller) Close() (Remains, error) {
 	}
 	p.publish()
 	c, audit := p.pool.Audit()
-	return Remains{Census: c, Leaked: c.Total - c.Free - c.Fill - c.RX - c.Quarantined}, errors.Join(err, audit)
+	leaked := c.Total - c.Free - c.Fill - c.RX - c.Quarantined
+	return Remains{Census: c, Leaked: leaked, Books: p.lastBooks(leaked), Times: p.TimesNow()}, errors.Join(err, audit)
 }
 
 // reclaim takes back what a writer that is not in use any more has: on its rings, on
 // its stack, in its hands. What it committed comes back when it is released.
 func (p *Poller) reclaim(l *lane) {
+	p.noteLeft(l)
 	l.left = true
 	for p.take(p.last, l) > 0 {
 	}

@@ -35,6 +35,7 @@ type Stream struct {
 	reached atomic.Uint32 // milestones
 	state   atomic.Uint32 // tcp.State
 	mss     atomic.Int32  // payload bytes of a full segment
+	acked   atomic.Uint64 // payload bytes that the peer ACKed
 	budget  atomic.Int32  // frames that may be reserved or committed, and not released
 	err     error         // valid once isEnded was seen
 	news    [numMilestones]chan struct{}
@@ -61,6 +62,7 @@ type Stream struct {
 	allowed   int        // what budget says
 	committed int        // frames committed and not released
 	out       int        // descriptors out
+	hold      streamHold
 	mssNow    int
 	stateNow  tcp.State
 	cause     error // why the poller ended it; nil where the connection has its own reason

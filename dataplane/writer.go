@@ -32,6 +32,8 @@ type Writer struct {
 	trap     writerTrap
 	polling  bool
 	gone     bool
+	timing   timing
+	demoted  bool // a release said so since giveBack
 
 	_    [64]byte
 	room atomic.Int32  // frames that the streams may have more; the poller's
@@ -61,7 +63,7 @@ func (p *Poller) NewWriter(frames int) (*Writer, error) {
 	}
 	w := &Writer{
 		poller: p, free: make([]umem.Frame, 0, frames), reserved: make([]*Stream, p.pool.Len()),
-		wake: make(chan struct{}, 1), trap: p.newWriterTrap(frames),
+		wake: make(chan struct{}, 1), timing: p.newTiming(), trap: p.newWriterTrap(frames),
 	}
 	l := &lane{writer: w, most: frames}
 	// Each frame is in one ring at a time, and a stream is closed once.
@@ -88,6 +90,7 @@ func (w *Writer) Reserve(s *Stream) (Buf, bool) {
 	}
 	w.trap.allow(f)
 	w.reserved[w.poller.pool.Index(f)] = s
+	w.timing.reserved(w.poller.pool.Index(f))
 	w.bufs++
 	s.held++
 	b := w.poller.pool.Region().WriterBytes(f)[w.poller.payloadAt:]
@@ -137,7 +140,7 @@ func (w *Writer) commit(s *Stream, b Buf, n int, cookie uint64) {
 	w.unreserve(s, b.Frame, "commit")
 	w.trap.commit(s, b.Frame, n, cookie)
 	w.poller.sums.committed(b.Frame, n)
-	w.push(commit{stream: s, cookie: cookie, frame: b.Frame, length: uint32(n)})
+	w.push(commit{stream: s, cookie: cookie, frame: b.Frame, length: uint32(n), filled: w.timing.filled(w.poller.pool.Index(b.Frame))})
 }
 
 // Abandon gives a frame that was reserved for s back, unused.
@@ -197,6 +200,7 @@ func (w *Writer) Poll() int {
 		w.trap.forbid(r.Frame)
 		w.took(&r)
 	}
+	w.reachAll()
 	w.polling = false
 	if n > 0 {
 		w.releases.Release()
@@ -207,6 +211,7 @@ func (w *Writer) Poll() int {
 
 func (w *Writer) took(r *Release) {
 	r.Stream.held--
+	w.demoted = w.demoted || r.Reason == Demoted
 	if r.Frame != umem.NoFrame {
 		w.free = append(w.free, r.Frame)
 	}
@@ -230,6 +235,7 @@ func (w *Writer) giveBack() {
 		w.push(commit{frame: w.free[n], op: opAbandon})
 		w.free = w.free[:n]
 	}
+	w.giveBackLent()
 }
 
 // Held is the number of frames that are reserved or committed for s and not

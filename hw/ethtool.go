@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/xsend/xsend/internal/ethtool"
 )
 
 // driverInfo is what ETHTOOL_GDRVINFO tells.
@@ -30,13 +32,8 @@ func readDriver(name string) (driverInfo, error) {
 }
 
 func readChannels(name string) (channelCounts, error) {
-	return withEthtool(func(fd int) (channelCounts, error) {
-		c, err := ioctlChannels(fd, name)
-		if err != nil {
-			return channelCounts{}, err
-		}
-		return channelCounts{rx: int(c.rxCount + c.combined), tx: int(c.txCount + c.combined)}, nil
-	})
+	c, err := ethtool.Channels(name)
+	return channelCounts{rx: int(c.RxCount + c.CombinedCount), tx: int(c.TxCount + c.CombinedCount)}, err
 }
 
 // withEthtool opens a socket for ethtool ioctls: they act in the namespace of the socket, not of /sys.

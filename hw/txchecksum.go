@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 
-	"golang.org/x/sys/unix"
+	"github.com/xsend/xsend/internal/ethtool"
 )
 
 // TxChecksum is what kernel and driver claim about checksums that AF_XDP asks for with TX metadata.
@@ -25,9 +25,8 @@ func ReadTxChecksum(i Interface) (t TxChecksum, err error) {
 		return t, fmt.Errorf("interface %s: ask for its xsk-features: %w", i.Name, err)
 	}
 	t.ZeroCopy = claims.XSK&XSKTxChecksum != 0
-	t.Device, err = withEthtool(func(fd int) (bool, error) { return ioctlFlag(fd, i.Name, unix.ETHTOOL_GTXCSUM) })
-	if err != nil {
-		return t, fmt.Errorf("interface %s: ask whether tx-checksumming is on: %w", i.Name, err)
+	if t.Device, err = ethtool.TxChecksum.Read(i.Name); err != nil {
+		return t, fmt.Errorf("ask whether tx-checksumming is on: %w", err)
 	}
 	return t, nil
 }

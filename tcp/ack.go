@@ -165,6 +165,7 @@ func (c *Conn) cumulative(now Time, ack Seq, ev *ackEvent) {
 		}
 		c.dropSlot(i)
 	}
+	c.holdProgress(now)
 	if !c.sackOK {
 		c.deflate(ev)
 	}

@@ -1,6 +1,10 @@
 package tcp
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/xsend/xsend/umem"
+)
 
 // Audit counts anew what the connection keeps as running sums, and proves that its
 // lists, its timers and the pool's books agree with the send queue. It looks at
@@ -25,6 +29,9 @@ func (c *Conn) Audit() error {
 			sum.flight, c.rack.flight.bytes, sum.lost, c.rack.lost.bytes, sum.sacked, c.rack.sacked)
 	case sum.slots+c.q.nfree != len(c.q.slots):
 		return fmt.Errorf("tcp: audit: %d slots in use, %d free, of %d", sum.slots, c.q.nfree, len(c.q.slots))
+	case sum.demoted != c.hold.segments || sum.arena != c.hold.bytes || c.hold.out < 0:
+		return fmt.Errorf("tcp: audit: counted / kept: %d/%d segments and %d/%d bytes in the arena; %d descriptors of them out",
+			sum.demoted, c.hold.segments, sum.arena, c.hold.bytes, c.hold.out)
 	case sum.slots > 0 && sum.end != c.sndEnd:
 		return fmt.Errorf("tcp: audit: the queue ends at %d, sndEnd is %d", sum.end, c.sndEnd)
 	case c.outstanding() && c.timers.rto == Never:
@@ -36,6 +43,9 @@ func (c *Conn) Audit() error {
 // census is what the send queue adds up to.
 type census struct {
 	slots, flight, lost, sacked int
+	demoted                     int // segments
+	arena                       int // their bytes
+	held                        int // ranges in frames
 	end                         Seq
 	fresh                       bool // the first segment never sent was passed
 }
@@ -85,12 +95,32 @@ func (n *census) segment(c *Conn, s *slot) error {
 	length := 0
 	for _, p := range s.spans[:s.nspans] {
 		length += int(p.length)
-		if c.pool.InTCP(p.frame) == 0 {
+		if s.has(slotDemoted) && c.cfg.Arena.Holds(umem.Block(p.frame)) == 0 {
+			return fmt.Errorf("tcp: audit: segment %d refers to block %d, which is free", s.seq, p.frame)
+		}
+		if !s.has(slotDemoted) && c.pool.InTCP(p.frame) == 0 {
 			return fmt.Errorf("tcp: audit: segment %d refers to frame %d, which the pool does not know", s.seq, p.frame)
 		}
 	}
+	if err := n.addDemoted(s); err != nil {
+		return err
+	}
 	if length != int(s.length) {
 		return fmt.Errorf("tcp: audit: segment %d: %d bytes in spans of %d", s.seq, s.length, length)
+	}
+	return nil
+}
+
+// addDemoted counts a demoted segment: none may lie behind one whose payload is in frames.
+func (n *census) addDemoted(s *slot) error {
+	if !s.has(slotDemoted) {
+		n.held += int(s.nspans)
+		return nil
+	}
+	n.demoted++
+	n.arena += int(s.length)
+	if n.held > 0 {
+		return fmt.Errorf("tcp: audit: segment %d is demoted, and one before it is not", s.seq)
 	}
 	return nil
 }

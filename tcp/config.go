@@ -63,6 +63,9 @@ type Config struct {
 	// using the sum taken when the segment was first sent. The wrong release modes
 	// need it: there the writer may have changed the bytes.
 	Resum bool
+
+	Hold  Hold        // how long frames wait for a peer that ACKs nothing; the zero value: as long as the connection lives
+	Arena *umem.Arena // what HoldDemote demotes to, of the pool's goroutine; nil = none, which is as good as a full one
 }
 
 // MaxMTU is the largest that Config takes: jumbo packets with some room above 9000 bytes.
@@ -114,6 +117,9 @@ func (c *Config) validate(pool *umem.Pool) error {
 		return fmt.Errorf("%w: MSS %d: must be at least %d", ErrBadConfig, c.MSS, minMSS)
 	}
 	if err := c.validateTimes(); err != nil {
+		return err
+	}
+	if err := c.Hold.validate(c, pool); err != nil {
 		return err
 	}
 	if room := SegmentRoom(c.MaxSegs, pool.Region().ChunkSize()); c.MSS == 0 && c.MTU-40 > room || c.MSS > room {

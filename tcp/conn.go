@@ -66,6 +66,7 @@ type Conn struct {
 	cc       control
 	pace     pacer
 	keep     keepState
+	hold     holdState
 	canary   canaryState
 	timers   timers
 	peerMSS  int  // as announced
@@ -110,6 +111,7 @@ func New(cfg Config, pool *umem.Pool) (*Conn, error) {
 	c.timers.init()
 	c.rack.flight.clear()
 	c.rack.lost.clear()
+	c.hold.watched, c.hold.open = cfg.Hold.watched(), umem.NoBlock
 	c.pace.limit = cfg.Rate
 	c.pace.set(0)
 	return c, nil
@@ -265,9 +267,7 @@ func (c *Conn) die(err error) {
 // dropSlot takes a slot out of the queue and gives up what it holds.
 func (c *Conn) dropSlot(i int32) {
 	s := &c.q.slots[i]
-	for k := range s.nspans {
-		c.pool.Drop(s.spans[k].frame)
-	}
+	c.dropSpans(s)
 	c.dropTail(s)
 	if s.has(slotSACKed) {
 		c.rack.sacked--

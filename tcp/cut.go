@@ -48,7 +48,7 @@ func (c *Conn) divide(s, r *slot, n int) {
 			left -= p.length
 			continue
 		case left > 0:
-			c.pool.Hold(p.frame)
+			c.holdSpan(s, p)
 			s.spans[k].length = left
 			keep++
 			p.off, p.length = p.off+left, p.length-left
@@ -59,4 +59,5 @@ func (c *Conn) divide(s, r *slot, n int) {
 	}
 	s.nspans = keep
 	r.tail = umem.NoFrame
+	c.cutDemoted(s, r)
 }

@@ -38,6 +38,7 @@
 //     reduction of RFC 8511 in congestion avoidance.
 //   - RFC 1191, 8201: path MTU from ICMP, with the check of RFC 5927; RFC 4821 section 7.7: paths
 //     that drop large packets and say nothing.
+//   - Limits for a peer that makes no progress (Config.Hold): what it holds is copied out of its frames, or it is reset.
 //   - Keepalive (RFC 9293 section 3.8.4), off unless asked for; the user timeout of RFC 5482, ours
 //     alone: its option is neither sent nor read.
 //   - Checksum offload by TX metadata, and a canary that finds out whether it is done, with the
@@ -115,6 +116,9 @@
 //     section 5.3): such ACKs are mostly overtaken ones, and two ends could go on for ever.
 //   - A reset in CLOSING or LAST-ACK is ErrReset, and Abort sends one there (RFC 9293
 //     section 3.10.5 does neither): what is not ACKed did perhaps not arrive.
+//   - With Config.Hold a peer that answers zero-window probes and takes nothing is reset after a time, where
+//     RFC 9293 section 3.8.6.1 lets it keep the connection for ever. 10 s after its last progress memory is
+//     given back, 30 minutes after it the connection is (both can be set, and left out).
 //   - What arrives out of order is not kept: it is ACKed when it comes again.
 //
 // # Limits

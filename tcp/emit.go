@@ -32,6 +32,11 @@ func (c *Conn) emitSlot(now Time, i int32, tx *Tx) bool {
 	tx.Ref, tx.Again, tx.Source = c.q.ref(i), s.xmits > 0, umem.NoFrame
 	tx.Offset = uint32(s.seq) - uint32(c.iss) - 1
 	switch {
+	case s.has(slotDemoted):
+		if c.scattered() {
+			c.scatterArena(s, tx)
+		}
+		c.noteArena(tx)
 	case s.nspans > 0 && c.scattered():
 		c.scatter(s, tx)
 	case s.nspans > 0:
@@ -87,6 +92,8 @@ const controlFrames = 4
 // headers before it; everything else is copied once, into a frame of the reserve.
 func (c *Conn) packetFrame(s *slot) (umem.Frame, int, bool) {
 	switch {
+	case s.has(slotDemoted):
+		return c.arenaFrame(s)
 	case s.nspans > 0 && c.scattered():
 		return c.headerPiece()
 	case s.tail != umem.NoFrame:
@@ -112,12 +119,7 @@ func (c *Conn) packetFrame(s *slot) (umem.Frame, int, bool) {
 
 // copyTail copies the payload of slot s into frame f, which the slot keeps.
 func (c *Conn) copyTail(s *slot, f umem.Frame) {
-	dst := c.pool.Bytes(f)[Headroom:]
-	at := 0
-	for k := range s.nspans {
-		p := s.spans[k]
-		at += copy(dst[at:], c.pool.Bytes(p.frame)[p.off:p.off+p.length])
-	}
+	c.copySpans(s, c.pool.Bytes(f)[Headroom:])
 	c.pool.Hold(f)
 	s.tail = f
 	c.stats.Splits++

@@ -481,6 +481,7 @@ func (w *chaos) check() {
 	if w.err != nil {
 		return
 	}
+	w.c.Demote(w.now, 1500) // where its peer stands still, and then a slice at a time
 	if w.err = w.c.Audit(); w.err != nil {
 		return
 	}
@@ -489,6 +490,7 @@ func (w *chaos) check() {
 			w.err = fmt.Errorf("frame %d handed back while held", f)
 			return
 		}
+		clear(w.pool.Region().WriterBytes(f)) // it is the writer's
 		w.pool.Abandon(f)
 	}
 	w.pool.Drain()

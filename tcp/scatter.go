@@ -83,7 +83,7 @@ func (c *Conn) lastRoom() int {
 		return 0
 	}
 	s := &c.q.slots[c.q.last]
-	if s.has(slotFIN) || int(s.nspans) >= MaxParts(c.cfg.MaxSegs) {
+	if s.has(slotFIN|slotDemoted) || int(s.nspans) >= MaxParts(c.cfg.MaxSegs) {
 		return 0
 	}
 	return max(0, c.mss-int(s.length))
@@ -122,7 +122,7 @@ func (c *Conn) apart(tx *Tx, n int) {
 func (c *Conn) spansSum(s *slot) uint32 {
 	sum, odd := uint32(0), false
 	for _, p := range s.spans[:s.nspans] {
-		part := wire.Sum(c.pool.Bytes(p.frame)[p.off:p.off+p.length], 0)
+		part := wire.Sum(c.spanBytes(s, p), 0)
 		if odd {
 			part = wire.SumSwap(part)
 		}

@@ -61,6 +61,8 @@ var askable = map[string]func(*stage) any{
 	"peer-closed":   func(s *stage) any { return s.c.PeerClosed() },
 	"unacked":       func(s *stage) any { return s.c.Unacked() },
 	"room":          func(s *stage) any { return s.c.Room() },
+	"stopped":       func(s *stage) any { return s.c.Stopped() },
+	"arena-used":    func(s *stage) any { return s.cfg.Arena.Used() },
 	"engine-frames": func(s *stage) any { return s.book.engineFrames(s) },
 }
 
@@ -225,7 +227,7 @@ func parseHolders(args []string) (assertion, error) {
 
 // endings are the errors that a connection ends with.
 var endings = map[string]error{"none": nil, "refused": ErrRefused, "reset": ErrReset, "timeout": ErrTimeout,
-	"aborted": ErrAborted, "no-route": ErrNoRoute}
+	"aborted": ErrAborted, "no-route": ErrNoRoute, "hold-limit": ErrHoldLimit}
 
 func parseErr(args []string) (assertion, error) {
 	want, ok := endings[args[0]]

@@ -73,7 +73,7 @@ func (b *frameBook) release(s *stage, f umem.Frame) error {
 	if w.out > 0 {
 		return fmt.Errorf("frame %d was released; the kernel holds it %d times", k, w.out)
 	}
-	if s.acked < w.to && s.c.State() != Closed {
+	if s.inArena() < w.to && s.c.State() != Closed {
 		return fmt.Errorf("frame %d was released; it ends at %d, the peer ACKed %d", k, w.to, s.acked)
 	}
 	w.released = true

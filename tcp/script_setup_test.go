@@ -80,6 +80,9 @@ func (s *stage) parseConfig(word, value string) (err error) {
 		s.frames, err = number(value, 512)
 		return err
 	}
+	if known, err := s.parseHoldConfig(word, value); known {
+		return err
+	}
 	f, ok := fieldNamed(reflect.TypeFor[Config](), word)
 	if !ok {
 		return fmt.Errorf("no such field")

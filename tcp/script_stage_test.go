@@ -181,6 +181,9 @@ func (s *stage) surprise() error {
 
 // transmit takes what the connection emits, and looks at the books.
 func (s *stage) transmit() error {
+	if err := s.demote(); err != nil {
+		return err
+	}
 	var txs [16]Tx
 	for {
 		n := s.c.Transmit(s.now, txs[:])
@@ -324,5 +327,5 @@ func (s *stage) strike() error {
 	if free := s.pool.Free(); free != s.pool.Len() {
 		return fmt.Errorf("%d of %d frames did not come back", s.pool.Len()-free, s.pool.Len())
 	}
-	return nil
+	return s.closeArena()
 }

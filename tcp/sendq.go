@@ -9,7 +9,7 @@ const none = int32(-1)
 // 9000-byte packet over 4096-byte frames touches four.
 const maxSpans = 4
 
-// span is a range of payload: frame, offset in the frame, length.
+// span is a range of payload: frame (with slotDemoted: block of the arena), offset in it, length.
 type span struct {
 	frame  umem.Frame
 	off    uint32
@@ -27,6 +27,7 @@ const (
 	slotSummed                         // sum is that of the payload
 	slotDeferred                       // counted already as not sent because the kernel still held it
 	slotReneged                        // the peer took its SACK back: when it arrived is not known
+	slotDemoted                        // its ranges are in blocks of the arena, not in frames
 )
 
 // slot is one segment of the send queue: from commit (not sent yet) to the

@@ -35,6 +35,12 @@ type Stats struct {
 	ResetsIn                uint64
 	Challenges              uint64 // challenge ACKs
 	Refusals                uint64 // resets in answer to ACKs of a former connection, while opening
+	Demotions               uint64 // times that the peer stood still for so long that what is queued went to the arena
+	BytesDemoted            uint64 // payload that did
+	BytesDemotedAcked       uint64 // of it, ACKed since
+	BytesDemotedAborted     uint64 // of it, given up with the connection
+	ArenaSegments           uint64 // segments sent from the arena
+	ArenaWaits              uint64 // times that one waited for a frame to be sent in
 	ChallengesLimited       uint64 // challenge ACKs not sent
 	ICMPIgnored             uint64 // errors that quote nothing outstanding, or say nothing new
 	ICMPSoft                uint64 // errors counted only
@@ -44,6 +50,7 @@ type Stats struct {
 	Ssthresh   int // bytes
 	InFlight   int // bytes
 	SendWindow int // the peer's window, bytes
+	Demoted    int // payload bytes in the arena
 	MSS        int
 	SRTT       Duration
 	RTTVar     Duration
@@ -68,7 +75,7 @@ type Stats struct {
 func (c *Conn) Stats() Stats {
 	s := c.stats
 	s.Cwnd, s.Ssthresh, s.InFlight = c.cc.window(), c.cc.threshold(), c.inFlight()
-	s.SendWindow, s.MSS = int(c.sndWnd), c.mss
+	s.SendWindow, s.MSS, s.Demoted = int(c.sndWnd), c.mss, c.hold.bytes
 	s.SRTT, s.RTTVar, s.RTO, s.MinRTT = c.rtt.srtt, c.rtt.rttvar, c.rtt.rto, c.rack.minRTT
 	s.Reordering = max(dupThresh, c.rack.degree/c.mss)
 	s.Delivered, s.Rate, s.PacingRate = c.rate.delivered, c.rate.best, c.pace.rate

@@ -9,13 +9,14 @@ type timers struct {
 	timeWait Time
 	keep     Time // keepalive, https://www.rfc-editor.org/rfc/rfc9293#section-3.8.4
 	canary   Time // of the checksums: the next probe, or the end of the wait for its answer
+	hold     Time // the peer was without progress for as long as Hold allows
 	send     Time // Transmit may give more: the pacer's next turn, or another try for a frame
 }
 
-func (t *timers) init() { *t = timers{Never, Never, Never, Never, Never, Never, Never, Never} }
+func (t *timers) init() { *t = timers{Never, Never, Never, Never, Never, Never, Never, Never, Never} }
 
 func (t *timers) next() Time {
-	return min(t.reo, t.pto, t.rto, t.persist, t.timeWait, t.keep, t.canary, t.send)
+	return min(t.reo, t.pto, t.rto, t.persist, t.timeWait, t.keep, t.canary, t.hold, t.send)
 }
 
 // Limits of retransmission.
@@ -59,6 +60,10 @@ func (c *Conn) Advance(now Time) {
 	if c.timers.canary <= now {
 		c.timers.canary = Never
 		c.onCanary(now)
+	}
+	if c.timers.hold <= now {
+		c.timers.hold = Never
+		c.onHold(now)
 	}
 	if c.timers.timeWait <= now {
 		c.timers.timeWait = Never

@@ -28,6 +28,7 @@ func (c *Conn) Transmit(now Time, out []Tx) int {
 		}
 		n += c.resendLost(now, out[n:])
 		n += c.sendNew(now, out[n:])
+		c.armHold(now)
 		c.noteLimit()
 		c.noteLull(n < len(out))
 		c.armPersist(now)
@@ -229,6 +230,9 @@ func (c *Conn) waitPace(now Time) {
 // with this Ref. Completion is not delivery: it only means that the segment may be
 // sent again.
 func (c *Conn) Completed(now Time, r Ref) {
+	if r.arena {
+		c.hold.out--
+	}
 	i := c.q.at(r)
 	if i == none {
 		return

@@ -40,6 +40,7 @@ func (t *Tx) Bytes() int {
 // Ref names a transmission's slot in the send queue, so that its completion finds
 // the slot, or finds that the slot is gone. The zero Ref is of a control segment.
 type Ref struct {
-	slot int32 // index + 1
-	gen  uint32
+	slot  int32 // index + 1
+	gen   uint32
+	arena bool // sent from the arena
 }

@@ -1,6 +1,6 @@
 // Package umem owns the memory that a NIC reads directly, and the books about it.
 //
-// It owns three things:
+// It owns four things:
 //
 //   - the Region: one memfd, mapped twice. The engine's view is registered with
 //     the kernel and always writable; the writers' view is what writers fill, so
@@ -10,6 +10,8 @@
 //     holds are counts: descriptors the kernel has not completed, and un-ACKed
 //     segments that refer to the frame. A frame is free when both are zero and
 //     nobody was lent it.
+//   - the Arena: plain memory in blocks, for bytes that are not ACKed and whose frames
+//     must go back. It is mapped once; a block is held by the segments in it.
 //   - the rings: Producer and Consumer, one generic implementation for the fill,
 //     completion, RX and TX rings of AF_XDP, and for the rings between writers
 //     and poller. Every unsafe pointer into shared memory is in ring_unsafe.go.

@@ -105,6 +105,9 @@ func (p *Pool) Free() int { return len(p.free) }
 // Lendable is the number of frames that Lend would give out.
 func (p *Pool) Lendable() int { return max(0, len(p.free)-p.reserve) }
 
+// Reserve is the frames that Lend leaves for the engine.
+func (p *Pool) Reserve() int { return p.reserve }
+
 func (p *Pool) at(f Frame) *hold {
 	i := uint32(f) - uint32(p.first)
 	if uint64(i) >= uint64(len(p.holds)) {

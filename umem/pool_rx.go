@@ -167,28 +167,7 @@ func (h *hold) count(c *Census) {
 	if h.lent != byRX {
 		c.Descriptors += int(h.kernel)
 	}
-	switch {
-	case h.quarantined:
-		c.Quarantined++
-	case h.lent == byRX && h.kernel > 0:
-		c.Fill++
-	case h.lent == byRX:
-		c.RX++
-	case h.lent == byWriter && !h.idle():
-		c.LentWhileHeld++
-	case h.lent == byWriter:
-		c.Writer++
-	case h.lent == byEngine:
-		c.Engine++
-	case h.tcp > 0 && h.kernel > 0:
-		c.TCPKernel++
-	case h.tcp > 0:
-		c.TCP++
-	case h.kernel > 0:
-		c.Kernel++
-	default:
-		c.Free++
-	}
+	*c.of(h.holder())++
 }
 
 // LentEarly is how many times a writer was handed a frame too early, ever.

@@ -135,6 +135,20 @@ func mapTwice(fd, size int) (engine, writer []byte, err error) {
 	return engine, writer, nil
 }
 
+// mapPlain is memory that no device sees. Its pages come when they are first used.
+func mapPlain(size int) ([]byte, error) {
+	if err := checkMachine(size); err != nil {
+		return nil, err
+	}
+	mem, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+	if err != nil {
+		return nil, fmt.Errorf("%w: mmap of %d bytes: %w", ErrNoMemory, size, err)
+	}
+	return mem, nil
+}
+
+func unmapPlain(mem []byte) error { return unix.Munmap(mem) }
+
 // checkMachine refuses what the machine cannot hold whatever is freed: populating
 // the mapping would not fail, it would wake the OOM killer.
 func checkMachine(size int) error {

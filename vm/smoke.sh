@@ -1,5 +1,6 @@
 #!/bin/bash
-# smoke.sh: the program in zero-copy on an emulated igb, the wire's capture checked from outside.
+# smoke.sh: the program in zero-copy on an emulated igb, and in copy mode on it and a e1000, the wire's capture checked from
+# outside.
 # Exit 0: passed, or "SKIP vm-smoke: reason" where QEMU or the kernel can't be had. 1: failed.
 set -uo pipefail
 
@@ -31,11 +32,12 @@ binary=${XSEND_VM_BINARY:-$work/xsend}
 if [ -z "${XSEND_VM_BINARY:-}" ]; then
 	(cd "$here/.." && CGO_ENABLED=0 GOARCH=amd64 go build -o "$binary" ./cmd/xsend) 2>"$work/why" || skip_or_fail $? "go build"
 fi
-"$here/initramfs.sh" "$kernel" "$work/initramfs" "$here/guest/smoke.sh" "$binary" 2>"$work/why" ||
+(cd "$here/.." && CGO_ENABLED=0 GOARCH=amd64 go test -c -o "$work/sumprobe.test" ./hw/sumprobe) 2>"$work/why" || skip_or_fail $? "go test -c"
+"$here/initramfs.sh" "$kernel" "$work/initramfs" "$here/guest/smoke.sh" "$binary" "$work/sumprobe.test" 2>"$work/why" ||
 	skip_or_fail $? "initramfs.sh"
 
 rm -rf "$out"
-"$here/run.sh" "$kernel" "$work/initramfs" "$out" igb igb 2>"$work/why" ||
+"$here/run.sh" "$kernel" "$work/initramfs" "$out" igb igb e1000 2>"$work/why" ||
 	guest_failed "the scenario ended with $? $(cat "$work/why")"
 (cd "$here/.." && go run ./vm/verdict "$out") || guest_failed "the verdict on the runs"
-echo "PASS vm-smoke: kernel $(cat "$kernel/version"), igb zero-copy, files in $out"
+echo "PASS vm-smoke: kernel $(cat "$kernel/version"), igb zero-copy, igb and e1000 copy mode, files in $out"

@@ -56,6 +56,11 @@ func TestBadInput(t *testing.T) {
 		{"--rto-min nonsense", []string{"--rto-min", "soon", open, path}, 2, []string{"--rto-min", `"soon"`, "500ms"}},
 		{"--user-timeout below --rto-min", []string{"--user-timeout", "100", open, path}, 2, []string{"--user-timeout 100ms", "--rto-min 200ms", "0 for none"}},
 		{"--keepalive too short", []string{"--keepalive", "1ms", open, path}, 2, []string{"--keepalive 1ms", "at least 10ms", "0 for none"}},
+		{"--hold-time 0", []string{"--hold-time", "0", open, path}, 2, []string{"--hold-time 0s", "at least 10ms", "--hold-policy backpressure"}},
+		{"--hold-abort before --hold-time", []string{"--hold-time", "20", "--hold-abort", "5", open, path}, 2, []string{"--hold-abort 5s", "--hold-time 20s", "0 for never"}},
+		{"--hold-policy unknown", []string{"--hold-policy", "wait", open, path}, 2, []string{"--hold-policy", "backpressure, demote, abort"}},
+		{"--hold-policy in a wrong mode", []string{"--release", "submit", "--hold-policy", "demote", open, path}, 2, []string{"--hold-policy demote", "--release submit", "leave it out"}},
+		{"--arena too small", []string{"--arena", "1K", open, path}, 2, []string{"arena of 1024 bytes", "4096"}},
 		{"--user-timeout negative", []string{"--user-timeout", "-1", open, path}, 2, []string{"--user-timeout", "must be from 0"}},
 		{"fixed window of another control", []string{"--fixed-window", "1M", open, path}, 2, []string{"--fixed-window", "-C cubic", "-C fixed"}},
 		{"--json and --json-stream", []string{"--json", "--json-stream", open, path}, 2, []string{"--json", "--json-stream", "choose"}},
@@ -81,18 +86,18 @@ func TestBadInput(t *testing.T) {
 		{"--set by ethtool's name", []string{"--set", "tso=on", open, path}, 2, []string{"veth-a: set tso=on", "no such feature", "tx-tcp-segmentation"}},
 		{"--set of a fixed one", []string{"--set", "rx-lro=on", open, path}, 2, []string{"veth-a: set rx-lro=on", "[fixed]", "leave it out"}},
 		{"--set without what it needs", []string{"--set", "tx-tcp-segmentation=on", open, path}, 2, []string{"veth-a: set tx-tcp-segmentation=on", "depends on another feature", "--set"}},
-		{"--set-ring on veth", []string{"--set-ring", "rx=512", open, path}, 2, []string{"veth-a: set ring rx=512", "operation not supported", "leave --set-ring out"}},
+		{"--set-ring on veth", []string{"--set-ring", "rx=512", open, path}, 2, []string{"veth-a: set ring.rx=512", "operation not supported", "leave --set-ring out"}},
 		{"--set-ring nonsense", []string{"--set-ring", "512", open, path}, 2, []string{"--set-ring", `"512"`, "rx=512,tx=512"}},
 		{"--set-ring 0", []string{"--set-ring", "rx=0", open, path}, 2, []string{"--set-ring", "rx=0", "from 1 to"}},
 		{"--set-ring of what", []string{"--set-ring", "up=5", open, path}, 2, []string{"--set-ring", `"up"`, "rx-jumbo"}},
 		{"--set-channels 0", []string{"--set-channels", "0", open, path}, 2, []string{"--set-channels", `"0"`, "from 1 to"}},
 		{"--set-channels too many", []string{"--set-channels", "64", open, path}, 2, []string{"veth-a: set channels.rx=64", "at most 1", "choose"}},
 		{"--set-channels of what", []string{"--set-channels", "up=5", open, path}, 2, []string{"--set-channels", `"up"`, "combined"}},
-		{"--set-coalesce on veth", []string{"--set-coalesce", "rx-usecs=8", open, path}, 2, []string{"veth-a: set coalesce rx-usecs=8", "operation not supported", "leave --set-coalesce out"}},
+		{"--set-coalesce on veth", []string{"--set-coalesce", "rx-usecs=8", open, path}, 2, []string{"veth-a: set coalesce.rx-usecs=8", "operation not supported", "leave --set-coalesce out"}},
 		{"--set-coalesce nonsense", []string{"--set-coalesce", "rx-usecs=fast", open, path}, 2, []string{"--set-coalesce", "rx-usecs=fast", "number from 0"}},
 		{"--set-coalesce of what", []string{"--set-coalesce", "up=5", open, path}, 2, []string{"--set-coalesce", `"up"`, "rx-usecs"}},
 		{"--set-coalesce adaptive", []string{"--set-coalesce", "adaptive-rx=1", open, path}, 2, []string{"--set-coalesce", "adaptive-rx=1", "on or off"}},
-		{"--set-pause on veth", []string{"--set-pause", "rx=off", open, path}, 2, []string{"veth-a: set pause rx=off", "operation not supported", "leave --set-pause out"}},
+		{"--set-pause on veth", []string{"--set-pause", "rx=off", open, path}, 2, []string{"veth-a: set pause.rx=off", "operation not supported", "leave --set-pause out"}},
 		{"--set-pause nonsense", []string{"--set-pause", "rx=2", open, path}, 2, []string{"--set-pause", "rx=2", "on or off"}},
 		{"--set-pause twice", []string{"--set-pause", "rx=on,rx=off", open, path}, 2, []string{"--set-pause", "pause.rx", "choose one"}},
 		{"--mtu too small", []string{"--mtu", "67", open, path}, 2, []string{"--mtu", `"67"`, "from 68 to 65535"}},
@@ -232,7 +237,7 @@ func (p *proc) saysInJSONMode(r *rig) {
 
 func TestHelpAndCompletion(t *testing.T) {
 	for _, args := range [][]string{
-		{"--help"}, {"send", "--help"}, {"sink", "--help"}, {"demo", "--help"}, {"lab", "--help"}, {"lab", "exec", "--help"},
+		{"--help"}, {"send", "--help"}, {"sink", "--help"}, {"demo", "--help"}, {"race", "--help"}, {"lab", "--help"}, {"lab", "exec", "--help"},
 		{"bench", "--help"}, {"restore", "--help"}, {"matrix", "--help"}, {"probe", "--help"}, {"version", "--help"}, {"completion", "bash"}, {"completion", "zsh"}, {"version"},
 	} {
 		out, code := runHere(t, args...)

@@ -75,7 +75,7 @@ var checksumOff = []checksumRun{
 // checksumOn: with it on, nobody computes and nobody looks.
 var checksumOn = []checksumRun{
 	{args: []string{"--checksum", "hw"}, active: "hw", where: "nic-or-kernel", evidence: "unproved: the link does not check", says: "is unproved: the link does not check"},
-	{args: []string{"--checksum", "auto"}, active: "sw", where: "engine", proved: true, evidence: "unproved: the link does not check", says: "the engine computes them"},
+	{args: []string{"--checksum", "auto"}, active: "sw", where: "engine", proved: true, evidence: "the link does not check, so that every segment is summed", says: "the engine computes them"},
 	{args: []string{"--checksum", "kernel"}, active: "kernel", where: "kernel", proved: true, evidence: "canary proved"},
 }
 
@@ -167,6 +167,14 @@ func TestRXChecksum(t *testing.T) {
 	}
 }
 
+// kprobeSays is what is said of the kernel's own checksums where it computes none: a kernel without kprobes cannot tell.
+func kprobeSays() string {
+	if _, err := os.Stat("/sys/bus/event_source/devices/kprobe"); err != nil {
+		return "attach a kprobe to skb_checksum_help: this kernel has none"
+	}
+	return "kprobe on skb_checksum_help: 0 calls for the canary's connection, control 3 of 3 before and 3 of 3 after"
+}
+
 // TestOffloadLines: people read it too.
 func TestOffloadLines(t *testing.T) {
 	r := newRig(t, lab.Config{TxChecksum: true})
@@ -174,9 +182,18 @@ func TestOffloadLines(t *testing.T) {
 	_, to := r.sink("--once")
 	p := r.start(lab.Sender, nil, "send", "--checksum", "hw", to, path)
 	p.want(0)
+	if strings.Contains(p.out.String(), "default >") {
+		t.Errorf("what nobody asked for is told without -V:\n%s", p.out.String())
+	}
+	_, to = r.sink("--once")
+	all := r.start(lab.Sender, nil, "send", "-V", to, path)
+	if all.want(0); !strings.Contains(all.out.String(), "\n            queues: default > 1 (1 of 1 RX queues of veth-a have a socket that is bound)\n") {
+		t.Errorf("-V doesn't tell of queues:\n%s", all.out.String())
+	}
 	for _, text := range []string{
 		"checksum hw (nic-or-kernel), sg off, attach", "\noffload     mode: auto > copy (XDP_OPTIONS of the socket)\n",
-		"\n            checksum: hw by nic-or-kernel, unproved (queue 0: unproved: the link does not check; copy mode: nobody tells which of them it is)\n",
+		"\n            checksum: hw by nic-or-kernel, unproved (queue 0: unproved: the link does not check; copy mode: ",
+		kprobeSays(),
 		"\n            rx-checksum: auto > trust (veth-a is a veth: ",
 	} {
 		if !strings.Contains(p.out.String(), text) {

@@ -52,6 +52,14 @@ func TestKnobsRefused(t *testing.T) {
 		{[]string{"--wakeup", "maybe"}, []string{"--wakeup", "on, off"}},
 		{[]string{"--binding", "asavie", "--budget", "64"}, []string{"--budget", "--binding native"}},
 		{[]string{"--binding", "asavie", "--hugepages"}, []string{"--hugepages", "--binding native"}},
+		{[]string{"--binding", "asavie", "--busy-poll", "20"}, []string{"--busy-poll", "--binding native"}},
+		{[]string{"--binding", "asavie", "--wakeup", "on"}, []string{"--wakeup", "--binding native"}},
+		{[]string{"--queues", "2"}, []string{"2 queues: veth-a has 1", "leave --queues out"}},
+		{[]string{"--set-channels", "combined=1"}, []string{"veth-a has no combined channels: it has rx, at most ", "and tx, at most ", "choose --set-channels rx=N,tx=N"}},
+		{[]string{"--budget", "0"}, []string{"--budget 0", "leave it out"}},
+		{[]string{"--queues", "0"}, []string{"--queues 0", "leave it out"}},
+		{[]string{"--set-channels", "2", "--set-channels", "rx=1"}, []string{"channels are both 2 and rx=1: choose one"}},
+		{[]string{"--mtu", "20000"}, []string{"--mtu 20000", "9216"}},
 		{[]string{"--sg", "perhaps"}, []string{"--sg", "auto, off, on"}},
 	} {
 		r.start(lab.Sender, nil, append(append([]string{"send"}, c.args...), to, path)...).want(2, c.want...)
@@ -83,7 +91,7 @@ func TestKnobsAreReported(t *testing.T) {
 			t.Errorf("%v: %v, %v", name, at("evidence"), at("proved"))
 		}
 	}
-	for name, want := range map[string]string{"sg": "on on", "budget": "64 64", "wakeup": "off off", "busy-poll": "20µs 20µs", "mode": "auto copy", "attach": "auto native"} {
+	for name, want := range map[string]string{"queues": "default 1", "mtu": "default 1500", "hugepages": "default off", "steer": "default off", "rx-checksum": "auto trust", "checksum": "sw sw", "sg": "on on", "budget": "64 64", "wakeup": "off off", "busy-poll": "20µs 20µs", "mode": "auto copy", "attach": "auto native"} {
 		if got[name] != want {
 			t.Errorf("%s: %q, want %q", name, got[name], want)
 		}
@@ -93,10 +101,14 @@ func TestKnobsAreReported(t *testing.T) {
 
 // TestAllowFallback: what is refused gives way where that is allowed, and only there; the result labels it.
 func TestAllowFallback(t *testing.T) {
-	t.Parallel()
-	r := newRig(t, lab.Config{})
+	stateDir(t)
+	r := newRig(t, lab.Config{Queues: 2})
 	path, sum := file(t, 100_000)
-	cases := map[string][]string{"mode": {"--mode", "zerocopy"}}
+	cases := map[string][]string{
+		"mode": {"--mode", "zerocopy"}, "budget": {"--budget", "64", "--mode", "zerocopy"}, "queues": {"--queues", "5"}, "wakeup": {"--binding", "asavie", "--wakeup", "on"},
+		"busy-poll": {"--binding", "asavie", "--busy-poll", "20"}, "sg": {"--binding", "asavie", "--sg", "on"}, "mtu": {"--mtu", "1000"}, "steer": {"--steer", "--queues", "1"},
+		"attach": {"--attach", "native", "--set-channels", "rx=1,tx=1"}, // the other end has two TX queues
+	}
 	if b, _ := os.ReadFile("/proc/sys/vm/nr_hugepages"); strings.TrimSpace(string(b)) == "0" {
 		cases["hugepages"] = []string{"--hugepages"}
 	}
@@ -105,7 +117,10 @@ func TestAllowFallback(t *testing.T) {
 		r.start(lab.Sender, nil, append(append([]string{"send"}, args...), to, path)...).want(2)
 		s, to := r.sink("--once")
 		p := r.start(lab.Sender, nil, append(append([]string{"send", "--json", "--allow-fallback"}, args...), to, path)...)
-		p.want(0, "--"+name+" is given up")
+		p.want(0, map[string]string{"mtu": "set mtu 1000: ", "steer": "steer answers of "}[name])
+		if said := p.err.String(); !strings.Contains(said, "--"+name+" is given up") && !strings.Contains(said, "left out") && !strings.Contains(said, "not steered") {
+			t.Errorf("%s: said %q", name, said)
+		}
 		received(t, s, 1, 100_000, sum)
 		rep := p.report()
 		for i := 0; ; i++ {
@@ -123,4 +138,46 @@ func TestAllowFallback(t *testing.T) {
 		}
 	}
 	r.clean()
+}
+
+// TestAllowFallbackOfSettings: settings of the NIC that are refused are left out and labelled, others are set, and all are as before afterwards.
+func TestAllowFallbackOfSettings(t *testing.T) {
+	dir := stateDir(t)
+	r := newRig(t, lab.Config{Queues: 2})
+	before := r.nic()
+	path, sum := file(t, 100_000)
+	for name, args := range map[string][]string{
+		"no-such-feature": {"--set", "no-such-feature=on"}, "rx-lro": {"--set", "rx-lro=on"}, "channels.combined": {"--set-channels", "combined=1"},
+		"ring.rx": {"--set-ring", "rx=64"}, "coalesce.rx-usecs": {"--set-coalesce", "rx-usecs=8"}, "pause.rx": {"--set-pause", "rx=on"},
+	} {
+		_, to := r.sink()
+		r.start(lab.Sender, nil, append(append([]string{"send"}, args...), to, path)...).want(2, "veth-a: set ", "refused")
+		s, to := r.sink("--once")
+		p := r.start(lab.Sender, nil, append(append([]string{"send", "--json", "--allow-fallback", "--set", "rx-gro=on"}, args...), to, path)...)
+		p.want(0, "it is left out")
+		received(t, s, 1, 100_000, sum)
+		rep := p.report()
+		labelled := ""
+		for i := range 4 {
+			at := func(key string) string { return fmt.Sprint(rep.at(fmt.Sprintf("settings.%d.%s", i, key))) }
+			if at("refused") != "<nil>" {
+				labelled += at("name") + " " + at("refused")
+			}
+		}
+		if !strings.Contains(labelled, "veth-a: set ") || rep.at("restored.exact") != true {
+			t.Errorf("%s: %v, %v", name, rep.at("settings"), rep.at("restored"))
+		}
+	}
+	s, to := r.sink("--once")
+	p := r.start(lab.Sender, nil, "send", "--allow-fallback", "--set", "rx-lro=on", "--set", "rx-gro=on", to, path)
+	p.want(0)
+	received(t, s, 1, 100_000, sum)
+	if text := "settings    rx-gro on (was off), rx-lro off [fixed]: on was asked for and refused"; !strings.Contains(p.out.String(), text) {
+		t.Errorf("no %q in\n%s", text, p.out.String())
+	}
+	if after := r.nic(); after != before {
+		t.Errorf("afterwards %+v, want %+v", after, before)
+	}
+	r.clean()
+	empty(t, dir)
 }

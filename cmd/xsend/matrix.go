@@ -175,6 +175,9 @@ func printProgress(std stdio, p matrix.Progress) {
 	figures := r.Outcome + ": " + r.Reason
 	if r.Outcome == matrix.Done {
 		figures = fmt.Sprintf("%s, %.2f CPU s/GB, %d sent again", units.BitRate(r.BitsPerSecond), r.UserPerGB+r.SystemPerGB, r.Retransmits)
+		if r.Limited != "" {
+			figures += ", " + r.Limited
+		}
 	}
 	fmt.Fprintf(std.err, "%*d/%d  %v, turn %d  %s  ETA %v\n", len(strconv.Itoa(p.All)), p.Count, p.All, r.Cell, r.Turn, figures, p.Left.Round(time.Second))
 }
@@ -185,16 +188,20 @@ func printMatrix(w io.Writer, r *matrix.Result) {
 	if r.Turns < 3 {
 		fmt.Fprintln(w, "COARSE: too few turns to judge by")
 	}
-	fmt.Fprintf(w, "%3s %-6s %-8s %-3s %-8s %-9s %5s  %13s  %-29s %2s %9s %6s %6s %7s %7s %11s %6s\n", "row", "sender", "checksum", "sg", "mode", "attach", "mtu",
+	fmt.Fprintf(w, "%3s %-6s %-8s %-3s %-8s %-9s %5s %5s  %13s  %-29s %2s %9s %6s %6s %7s %7s %11s %6s\n", "row", "sender", "checksum", "sg", "mode", "attach", "mtu", "mss",
 		"goodput", "interval", "n", "packets/s", "user", "system", "kicks", "resent", "verified", "wrong")
 	for i := range r.Rows {
 		printMatrixRow(w, &r.Rows[i])
 	}
-	fmt.Fprintln(w, "user, system: processor seconds of the sender per GB; kicks: of the doorbell per packet; verified: compared by the receiver, wrong: bytes of it")
+	fmt.Fprintln(w, "mss: payload in a full segment; user, system: processor seconds of the sender per GB; kicks: of the doorbell per packet; verified: compared by the receiver, wrong: bytes of it")
 	for _, e := range r.Evidence() {
 		fmt.Fprintf(w, "evidence: %v (rows %s)\n", e.Knob, e.Span())
 	}
-	fmt.Fprintf(w, "%d rows done, %d impossible, %d failed, %d with wrong bytes\n", r.Done, r.Impossible, r.Failed, r.Wrong)
+	limited := ""
+	if r.Limited > 0 {
+		limited = fmt.Sprintf("; %d with smaller segments than their MTU allows", r.Limited)
+	}
+	fmt.Fprintf(w, "%d rows done, %d impossible, %d failed, %d with wrong bytes%s\n", r.Done, r.Impossible, r.Failed, r.Wrong, limited)
 }
 
 func printMatrixRow(w io.Writer, r *matrix.Row) {
@@ -202,9 +209,9 @@ func printMatrixRow(w io.Writer, r *matrix.Row) {
 	if r.Sender == matrix.Linux {
 		what = fmt.Sprintf("%-8s cubic, TSO, GSO %-5s", r.Call, r.TSO)
 	}
-	fmt.Fprintf(w, "%3d %-6s %-31s %5d  ", r.Number, r.Sender, what, r.MTU)
+	fmt.Fprintf(w, "%3d %-6s %-31s %5d ", r.Number, r.Sender, what, r.MTU)
 	if r.N == 0 {
-		fmt.Fprintf(w, "%s: %s\n", r.Outcome, r.Reason)
+		fmt.Fprintf(w, "%5s  %s: %s\n", "-", r.Outcome, r.Reason)
 		return
 	}
 	kicks := "-"
@@ -212,8 +219,11 @@ func printMatrixRow(w io.Writer, r *matrix.Row) {
 		kicks = fmt.Sprintf("%.4f", r.Kicks.Median)
 	}
 	interval := fmt.Sprintf("%s … %s", units.BitRate(r.BitsPerSecond.Low), units.BitRate(r.BitsPerSecond.High))
-	fmt.Fprintf(w, "%13s  %-29s %2d %9.0f %6.2f %6.2f %7s %7.0f %11s %6d", units.BitRate(r.BitsPerSecond.Median), interval, r.N, r.Packets.Median,
+	fmt.Fprintf(w, "%5d  %13s  %-29s %2d %9.0f %6.2f %6.2f %7s %7.0f %11s %6d", r.MSS, units.BitRate(r.BitsPerSecond.Median), interval, r.N, r.Packets.Median,
 		r.UserPerGB.Median, r.SystemPerGB.Median, kicks, r.Retransmits.Median, units.Bytes(r.Bytes), r.WrongBytes)
+	if r.Limited != "" {
+		fmt.Fprintf(w, "  LIMITED: %s", r.Limited)
+	}
 	if r.Reason != "" {
 		fmt.Fprintf(w, "  %s: %s (%d refused, %d failed)", r.Outcome, r.Reason, r.Refused, r.Failed)
 	}

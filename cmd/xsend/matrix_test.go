@@ -138,6 +138,35 @@ func TestMatrixOfJumboPackets(t *testing.T) {
 	r.clean()
 }
 
+// TestMatrixToASmallReceiver: rows of jumbo packets that the peer doesn't take are labelled, for people and for programs.
+func TestMatrixToASmallReceiver(t *testing.T) {
+	stateDir(t)
+	r := newRig(t, lab.Config{MTU: 9000})
+	if err := r.SetEndMTU(lab.Receiver, 1500); err != nil {
+		t.Fatal(err)
+	}
+	_, to := r.sink("--verify", "--no-hash")
+	const why = "segments carry 1448 of 8948 bytes: peer's MSS 1460, with timestamps"
+	args := []string{"--mode", "copy", "--sg", "on", "--attach", "generic", "--turns", "1"}
+	res := r.matrix(to, append(args, "--json")...).matrix()
+	for _, row := range res.Rows {
+		if row.N > 0 && (row.Limited != why || row.MSS != 1448) || row.N == 0 && row.TSO != "on" {
+			t.Errorf("%v: %+v", row.Cell, row)
+		}
+	}
+	p := r.matrix(to, args...)
+	p.want(0, why)
+	if strings.Count(p.out.String(), "LIMITED: "+why) != res.Done || !strings.Contains(p.out.String(), "with smaller segments than their MTU allows") || strings.Contains(p.out.String(), "default") {
+		t.Error(p.out.String())
+	}
+	for _, text := range []string{"--set, too", "give that with"} { // a flag that it hasn't got
+		if strings.Contains(p.out.String(), text) {
+			t.Errorf("%q in %s", text, p.out.String())
+		}
+	}
+	r.clean()
+}
+
 // TestMatrixSetsTSO on and off, and puts it back, also where it is interrupted; then it goes on.
 func TestMatrixSetsTSO(t *testing.T) {
 	stateDir(t)

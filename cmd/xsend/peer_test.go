@@ -59,7 +59,7 @@ func TestPeerThatDoesNotRead(t *testing.T) {
 			}
 			p.want(130, "not ACKed")
 			rep := p.report()
-			if rep.number(t, "frames.leaked") != 0 || rep.number(t, "bytes_written") != rep.number(t, "bytes_released")+rep.number(t, "bytes_aborted") {
+			if rep.number(t, "frames.leaked") != 0 || rep.number(t, "bytes_written") != rep.number(t, "bytes_released")+rep.number(t, "bytes_demoted")+rep.number(t, "bytes_aborted") {
 				t.Errorf("leaked %v, written %v, released %v, aborted %v", rep.at("frames.leaked"), rep.at("bytes_written"), rep.at("bytes_released"), rep.at("bytes_aborted"))
 			}
 			r.clean()

@@ -21,7 +21,7 @@ kernel's answer, what it means, and what would fix it. Quirks of the kernel are 
 
 No frame is sent on the interface. Unless one is attached already, an XDP program is attached for a moment, native and generic,
 and a queue put into zero-copy: that can take the link of a NIC down for a second, which --no-attach leaves out. What is
-changed is put back, and the last line says whether all is as before.`,
+changed is put back, also when this process is killed, and the last line says whether all is as before.`,
 		Example: `  xsend probe eth1
   xsend probe eth1 --why                       how each line was found, and what it means
   xsend probe eth1 --json | jq '.abilities.zero_copy_bind'`,
@@ -29,7 +29,9 @@ changed is put back, and the last line says whether all is as before.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			in, release := catch(cmd.Context())
 			defer release()
-			r, err := probe.Run(in.polite, probe.Config{Interface: args[0], NoAttach: noAttach, Version: version})
+			r, err := probe.Run(in.polite, probe.Config{
+				Interface: args[0], NoAttach: noAttach, Version: version, Guardian: []string{"/proc/self/exe", guardCommand},
+			})
 			if code := in.code(); code != 0 {
 				return withCode(code, errors.New("interrupted; what was changed has been put back"))
 			}

@@ -26,7 +26,8 @@ var names = []string{
 	"intervals.0.streams.0.socket", "intervals.0.streams.0.start", "intervals.0.streams.0.end", "intervals.0.streams.0.omitted", "intervals.0.streams.0.sender",
 	"frames.total", "frames.free", "frames.leaked", "frames.quarantined",
 	"descriptors.submitted", "descriptors.completed", "descriptors.quarantined", "descriptors.spurious", "descriptors.out_of_range",
-	"kicks.ok", "kicks.dropped", "rx.packets", "bytes_written", "bytes_released", "bytes_aborted", "lent_while_held",
+	"kicks.ok", "kicks.dropped", "rx.packets", "bytes_written", "bytes_released", "bytes_demoted", "bytes_aborted", "lent_while_held",
+	"hold.demotions", "hold.resets", "hold.arena_size", "hold.arena_peak", "hold.arena_copied", "hold.arena_acked", "hold.arena_aborted", "streams.0.bytes_demoted", "streams.0.demotions",
 	"rewritten_in_flight", "sha256", "title", "interrupted", "failed", "exit_code",
 }
 

@@ -24,6 +24,7 @@ type sendFlags struct {
 	asStream bool
 	verbose  bool
 	wakeup   string
+	hold     holdFlags
 }
 
 func newSend(std stdio) *cobra.Command {
@@ -32,6 +33,7 @@ func newSend(std stdio) *cobra.Command {
 	f.cfg.Binding, f.cfg.Attach, f.cfg.Mode, f.cfg.Release = "native", "auto", "auto", "ack"
 	f.cfg.SG = "auto"
 	f.cfg.Checksum, f.cfg.RXChecksum = string(session.ChecksumSoftware), string(session.RXAuto)
+	f.hold.init()
 	cmd := &cobra.Command{
 		Use:   "send [flags] HOST:PORT [FILE|-]",
 		Short: "Send a file, standard input or a pattern with AF_XDP",
@@ -63,8 +65,10 @@ Exit codes: 0 all was ACKed and every frame is back; 1 started and failed; 2 not
 	f.whatFlags(flags)
 	f.pathFlags(cmd)
 	f.dataplaneFlags(cmd)
+	f.hold.flags(cmd)
 	f.settingsFlags(flags)
 	f.outputFlags(flags)
+	f.bookFlags(flags)
 	return cmd
 }
 
@@ -112,7 +116,7 @@ func (f *sendFlags) dataplaneFlags(cmd *cobra.Command) {
 	choice(cmd, &f.cfg.Mode, "mode", "", "how the kernel takes frames", "auto", "copy", "zerocopy")
 	choice(cmd, &f.cfg.Checksum, "checksum", "", "who computes checksums: sw, xsend; hw, NIC or kernel, whoever it is; kernel, in its copy; auto, hw where a NIC may do it and a canary proves it", "sw", "hw", "kernel", "auto")
 	choice(cmd, &f.cfg.RXChecksum, "rx-checksum", "", "checksums of what is received: verify them, trust them, or auto, trust on links inside this machine only", "auto", "verify", "trust")
-	flags.BoolVar(&f.cfg.Fallback, "allow-fallback", false, "go on without what kernel, driver or NIC refuse of --attach, --mode, --sg, --checksum, --budget, --busy-poll, --hugepages, and say so in the result")
+	flags.BoolVar(&f.cfg.Fallback, "allow-fallback", false, "go on without what kernel, driver, NIC or binding refuse of --attach, --mode, --sg, --checksum, --wakeup, --budget, --busy-poll, --hugepages, --queues, --steer, --mtu, --set and its like, and say so in the result")
 	flags.IntVar(&f.cfg.Queues, "queues", 0, "RX queues that get a socket, from 0 (default: all of them)")
 	flags.BoolVar(&f.cfg.Steer, "steer", false, "have the NIC bring replies to the queues of --queues: by an ntuple rule for one queue, else by its indirection table; without --queues all get a socket, and nothing is changed")
 	flags.IntVar(&f.cfg.Frames, "frames", 0, "frames in UMEM (default: 16384 to send from, and 1280 per queue)")
@@ -171,6 +175,11 @@ func (f *sendFlags) config(cmd *cobra.Command, std stdio, args []string) (err er
 			return fmt.Errorf("-%s %s: must be more than 0", flag.Shorthand, flag.Value)
 		}
 	}
+	for _, name := range []string{"queues", "budget"} {
+		if flag := cmd.Flags().Lookup(name); flag.Changed && flag.Value.String() == "0" {
+			return fmt.Errorf("--%s 0: must be more than 0, or leave it out", name)
+		}
+	}
 	if f.cfg.RTOMin == 0 {
 		return errors.New("--rto-min 0: must be more than 0: a timeout without a floor sends again what is only late")
 	}
@@ -186,8 +195,11 @@ func (f *sendFlags) config(cmd *cobra.Command, std stdio, args []string) (err er
 		return errors.New("both --json and --json-stream: choose one object at the end, or one for each event")
 	}
 	f.cfg.Interval, f.cfg.Discard = f.interval, !f.asJSON
-	f.cfg.NoWakeup = f.wakeup == "off"
 	f.cfg.Monitor = []string{"/proc/self/exe", trapCommand}
+	if cmd.Flags().Changed("wakeup") {
+		f.cfg.Wakeup = f.wakeup
+	}
+	f.cfg.Hold = f.hold.config(cmd)
 	f.cfg.Tagged = cmd.Flags().Changed("vlan")
 	f.cfg.Parameters = map[string]string{}
 	cmd.Flags().VisitAll(func(flag *pflag.Flag) {

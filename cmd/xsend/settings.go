@@ -64,6 +64,8 @@ func settingsLines(b *strings.Builder, r *transfer.Report) {
 	for _, s := range r.Settings {
 		text := fmt.Sprintf("%s %s (was %s)", s.Name, inLine(s.Active), inLine(s.Before))
 		switch {
+		case s.Refused != "":
+			asked = append(asked, fmt.Sprintf("%s %s: %s was asked for and refused", s.Name, inLine(s.Active), s.Requested))
 		case s.Requested == "":
 			taken = append(taken, text)
 		case s.Clamped:
@@ -72,11 +74,14 @@ func settingsLines(b *strings.Builder, r *transfer.Report) {
 			asked = append(asked, text)
 		}
 	}
-	fmt.Fprintf(b, "settings    %s", strings.Join(asked, ", "))
-	if len(taken) > 0 {
-		fmt.Fprintf(b, "; with it %s", strings.Join(taken, ", "))
+	if len(asked) > 0 {
+		fmt.Fprintf(b, "settings    %s", strings.Join(asked, ", "))
+		if len(taken) > 0 {
+			fmt.Fprintf(b, "; with it %s", strings.Join(taken, ", "))
+		}
+		b.WriteByte('\n')
 	}
-	fmt.Fprintf(b, "\nrestored    %v\n", r.Restored)
+	fmt.Fprintf(b, "restored    %v\n", r.Restored)
 }
 
 // inLine cuts what would fill a screen: tables of a hundred queues, rules that no one can read. JSON has all of it.
@@ -95,7 +100,8 @@ func newRestore(std stdio) *cobra.Command {
 		Short: "Put settings of a NIC back that a killed run has left",
 		Long: `Put settings of a NIC back that a run with --set, --set-ring and the like has left because it was killed, and its guardian
 too: after a crash, or a reboot. It reads the journals below $` + settings.StateEnv + ` (default: ` + settings.DefaultStateDir + `), in the network namespace that it is started in.
-Without arguments it lists them and changes nothing.
+Without arguments it lists them and sets nothing. Journals of which nothing can be put back any more, as their network namespace is gone, are removed, and
+it says which.
 
 Exit codes: 0 everything is as it was, or there was nothing to restore; 1 some settings are not as they were; 2 not started: another run holds the
 interface, no such interface, a journal that can't be read.`,
@@ -106,17 +112,26 @@ interface, no such interface, a journal that can't be read.`,
 			if len(args) == 1 && everywhere {
 				return notStarted(fmt.Errorf("both %s and --all: choose one", args[0]))
 			}
+			unswept := sweepJournals(std)
 			if len(args) == 0 && !everywhere {
-				return notStarted(listJournals(std))
+				return notStarted(errors.Join(listJournals(std), unswept))
 			}
 			in, release := catch(cmd.Context())
 			defer release()
 			done, err := settings.Recover(in.polite, "", strings.Join(args, ""))
-			return restoreVerdict(std, strings.Join(args, ""), done, err)
+			return restoreVerdict(std, strings.Join(args, ""), done, errors.Join(err, unswept))
 		},
 	}
 	cmd.Flags().BoolVar(&everywhere, "all", false, "all interfaces of this network namespace")
 	return cmd
+}
+
+func sweepJournals(std stdio) error {
+	list, err := settings.Sweep("")
+	for _, s := range list {
+		fmt.Fprintf(std.out, "%s  removed %s: %s\n", s.Journal.Interface, s.Journal.Path(), s.Why)
+	}
+	return err
 }
 
 func listJournals(std stdio) error {

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -243,7 +244,14 @@ func TestForceOnACommandLine(t *testing.T) {
 	r.start(lab.Sender, nil, "send", "--mtu", "1400", to, path).want(2, "veth-a: set mtu 1400", "SSH connection", "--force")
 	r.start(lab.Sender, nil, "send", "--set", "rx-gro=on", to, path).want(0)
 	r.start(lab.Sender, nil, "send", "--mtu", "1400", "--force", to, path).want(0)
+	for _, args := range [][]string{{"--set-channels", "1"}, {"--set-channels", "rx=1,tx=1"}, {"--mtu", "1400", "--set", "rx-gro=on"}} {
+		r.start(lab.Sender, nil, append(append([]string{"send"}, args...), to, path)...).want(2, "veth-a: set ", "SSH connection", "--force")
+	}
+	// sudo takes the variable away; who called it has it.
+	without := []string{"sh", "-c", `env -u SSH_CONNECTION "$@"; exit $?`, "sh"}
+	r.startWith(lab.Sender, nil, without, "send", "--mtu", "1400", to, path).want(2, "veth-a: set mtu 1400", "SSH connection")
 	t.Setenv("SSH_CONNECTION", "192.0.2.1 50000 192.0.2.2 22") // of another namespace
+	r.startWith(lab.Sender, nil, without, "send", "--mtu", "1400", to, path).want(0)
 	r.start(lab.Sender, nil, "send", "--mtu", "1400", to, path).want(0)
 	r.start(lab.Sender, nil, "send", "--mtu", "1000", to, path).want(2, "veth-a: set mtu 1000", "IPv6 addresses", "--force")
 }
@@ -281,10 +289,74 @@ func TestSteerOnACommandLine(t *testing.T) {
 		p.want(0)
 		received(t, s, 1, 4_000_000, sum)
 		rep := p.report()
-		if rep.at("offload.5.name") != "steer" || rep.at("offload.5.active") != "all" || rep.at("offload.5.evidence") != row.why || rep.at("settings.0.name") != row.listed {
-			t.Errorf("%v: %v, %v", row.args, rep.at("offload.5"), rep.at("settings"))
+		if rep.at("offload.11.name") != "steer" || rep.at("offload.11.active") != "all" || rep.at("offload.11.evidence") != row.why || rep.at("settings.0.name") != row.listed {
+			t.Errorf("%v: %v, %v", row.args, rep.at("offload.11"), rep.at("settings"))
 		}
 	}
 	r.clean()
+	empty(t, dir)
+}
+
+// Of a network namespace that is gone there is nothing to restore: "xsend restore" says so and removes its journal, and keeps those of others.
+func TestRestoreOfANamespaceThatIsGone(t *testing.T) {
+	dir := stateDir(t)
+	stays := newRig(t, lab.Config{Queues: 2})
+	before := stays.nic()
+	gone := newRig(t, lab.Config{Queues: 2})
+	for _, r := range []*rig{stays, gone} {
+		p := r.start(lab.Sender, nil, append(append([]string{"send", "--pattern", "-t", "60", "-b", "16M"}, setFlags...), r.listen().Addr().String())...)
+		r.becomes("as it is asked for", asSet)
+		p.says("connected to")
+		for _, pid := range children(t, p.cmd.Process.Pid) {
+			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+				t.Error(err)
+			}
+		}
+		p.signal(syscall.SIGKILL)
+		p.want(-1)
+	}
+	list := stays.start(lab.Sender, nil, "restore")
+	if list.want(0); strings.Count(list.out.String(), "changed ") != 2 || strings.Contains(list.out.String(), "removed") {
+		t.Errorf("the control: both are there, and the list is %q", list.out.String())
+	}
+	if err := gone.Lab.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(patience); ; {
+		list = stays.start(lab.Sender, nil, "restore")
+		list.want(0)
+		if strings.Contains(list.out.String(), "removed") {
+			break
+		}
+		if time.Now().After(end) {
+			t.Skipf("needs Linux 6.18, which tells whether a namespace is gone: %q", list.out.String())
+		}
+	}
+	if text := list.out.String(); !strings.Contains(text, "is gone, and veth-a with it: there is nothing to restore") || strings.Count(text, "changed ") != 1 {
+		t.Errorf("the list is %q", text)
+	}
+	stays.start(lab.Sender, nil, "restore", "--all").want(0)
+	if after := stays.nic(); after != before {
+		t.Errorf("afterwards %+v, want %+v", after, before)
+	}
+	empty(t, dir)
+}
+
+// A journal that can't be read is named, with what to do, and is in the way of its own interface's runs only.
+func TestJournalThatCannotBeRead(t *testing.T) {
+	dir := stateDir(t)
+	r := newRig(t, lab.Config{Queues: 2})
+	path, _ := file(t, 1000)
+	_, to := r.sink()
+	other := filepath.Join(dir, "1.eth9.abcdefgh.journal.json")
+	if err := os.WriteFile(other, []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.start(lab.Sender, nil, "send", "--mtu", "1400", to, path).want(0, other, "remove the file", "isn't of veth-a")
+	r.start(lab.Sender, nil, "restore", "--all").want(2, other, "remove the file")
+	r.start(lab.Sender, nil, "restore").want(2, other, "remove the file")
+	if err := os.Remove(other); err != nil {
+		t.Fatal(err)
+	}
 	empty(t, dir)
 }

@@ -171,7 +171,7 @@ func (s *show) report(r *transfer.Report) error {
 	if b.Len() == 0 {
 		return nil
 	}
-	sumLines(&b, r)
+	sumLines(&b, r, s.detail)
 	text := b.String()
 	if s.title != "" {
 		text = s.title + strings.ReplaceAll(strings.TrimSuffix(text, "\n"), "\n", "\n"+s.title) + "\n"
@@ -195,7 +195,7 @@ func streamLine(b *strings.Builder, st *transfer.StreamReport, hashes, detail bo
 	}
 }
 
-func sumLines(b *strings.Builder, r *transfer.Report) {
+func sumLines(b *strings.Builder, r *transfer.Report, detail bool) {
 	fmt.Fprintf(b, "sent        %d bytes in %.2f s, %s, CPU %.0f %%\n", r.Bytes, r.Seconds, units.BitRate(r.BitsPerSecond), r.CPU.Total)
 	fmt.Fprintf(b, "dataplane   %s on %s (%s), %s, attach %s, binding %s, release %s, MTU %d, MSS %d\n",
 		r.Mode, r.Start.Interface, r.Start.Driver, checksumOf(r)+", sg "+r.SG, r.Attach, r.Binding, r.Release, r.MTU, r.MSS)
@@ -203,7 +203,9 @@ func sumLines(b *strings.Builder, r *transfer.Report) {
 	fmt.Fprintf(b, "frames      %d, %d free, %d leaked, %d quarantined\n", r.Frames.Total, r.Frames.Free, r.Frames.Leaked, r.Frames.Quarantined)
 	fmt.Fprintf(b, "descriptors %d submitted, %d completed, %d quarantined, %d spurious\n", r.Descs.Submitted, r.Descs.Completed, r.Descs.Quarantined, r.Descs.Spurious)
 	fmt.Fprintf(b, "bytes       %d written, %d released, %d lent while held\n", r.BytesWritten, r.BytesReleased, r.LentWhileHeld)
-	offloadLines(b, r.Offload)
+	holdLine(b, r)
+	offloadLines(b, r.Offload, detail)
+	bookLines(b, r)
 	if r.Witnessed {
 		fmt.Fprintf(b, "witness     %d descriptors rewritten in flight\n", r.RewrittenInFlight)
 	}
@@ -241,11 +243,14 @@ func checksumOf(r *transfer.Report) string {
 	return fmt.Sprintf("checksum %s (%s)", r.Checksum, r.ChecksumWhere)
 }
 
-// offloadLines tell what became of each setting: as asked for, as taken, as it was.
-func offloadLines(b *strings.Builder, knobs []transfer.Knob) {
+// offloadLines tell what became of each setting: as asked for, as taken, as it was. Those that nobody asked for are told in detail only.
+func offloadLines(b *strings.Builder, knobs []transfer.Knob, detail bool) {
 	head := "offload"
 	for i := range knobs {
 		k := &knobs[i]
+		if k.Requested == "default" && !detail {
+			continue
+		}
 		what := k.Active
 		if k.Accepted != k.Active {
 			what = k.Accepted + " > " + what

@@ -57,7 +57,7 @@ func plausible(t *testing.T, at func(string) any) {
 func TestJSONStream(t *testing.T) {
 	r := newRig(t, lab.Config{Loss: 1, LossSeed: 5})
 	s, to := r.sink("--once", "--count", "2")
-	p := r.start(lab.Sender, nil, "send", "--json-stream", "--pattern", "-n", "8M", "-b", "200M", "-P", "2", "-i", "0.05", "--title", "x", to)
+	p := r.start(lab.Sender, nil, "send", "--json-stream", "--pattern", "-n", "8M", "-b", "200M", "-P", "2", "-i", "0.2", "--title", "x", to)
 	p.want(0)
 	s.want(0)
 	all := eventsOf(t, p.out.String())

@@ -19,13 +19,16 @@ func TestDemo(t *testing.T) {
 	r := newRig(t, lab.Config{}) // for its namespaces: the demo makes a lab of its own
 	path, sum := file(t, 5_000_000)
 	p := r.start(lab.Sender, nil, "demo", "--json", "--file", path, "--mtu", "1400")
-	p.want(0, "kernel TCP receiver", "removed what was made")
+	p.want(0, "kernel TCP receiver", "removed what was made", "the race of sendfile()")
 	rep := p.report()
+	if rep.at("race.verdict.shown") != true || rep.at("race.blocks.0.rows.3.sender") != "ack" {
+		t.Errorf("%v", rep.at("race"))
+	}
 	if rep.at("sha256") != sum || rep.at("sha256_received") != sum || rep.at("send.sha256") != sum || rep.number(t, "kernel_out_segs") != 0 ||
 		rep.number(t, "packets") < 3000 || rep.number(t, "mtu") != 1400 {
 		t.Errorf("%v", rep)
 	}
-	text := r.start(lab.Sender, nil, "demo", "--file", path)
+	text := r.start(lab.Sender, nil, "demo", "--race=false", "--file", path)
 	text.want(0)
 	for _, want := range []string{sum + ", that of the file", "the kernel's own TCP sent 0 segments"} {
 		if !strings.Contains(text.out.String(), want) {
@@ -37,10 +40,11 @@ func TestDemo(t *testing.T) {
 
 // TestDemoSettings: what is asked of the demonstration is asked of the sender, obeyed or refused, and in its report.
 func TestDemoSettings(t *testing.T) {
+	stateDir(t)
 	r := newRig(t, lab.Config{})
 	path, sum := file(t, 1_000_000)
 	run := func(args ...string) *proc {
-		return r.start(lab.Sender, nil, append([]string{"demo", "--json", "--file", path}, args...)...)
+		return r.start(lab.Sender, nil, append([]string{"demo", "--json", "--race=false", "--file", path}, args...)...)
 	}
 	p := run("--mtu", "9000", "--checksum", "hw", "--rx-checksum", "verify", "--sg", "on", "--mode", "copy", "--attach", "generic")
 	p.want(0)
@@ -63,6 +67,20 @@ func TestDemoSettings(t *testing.T) {
 	zero := run("--mode", "zerocopy")
 	zero.want(2, "zero-copy", "removed what was made")
 	run("--sg", "maybe").want(2, "auto, off, on")
+	tuned := run("--budget", "64", "--wakeup", "off", "--busy-poll", "20", "--queues", "1", "--set", "rx-gro=on", "--set-channels", "1", "--steer")
+	tuned.want(0)
+	rep = tuned.report()
+	for at, want := range map[string]any{
+		"sha256_received": sum, "send.start.parameters.budget": "64", "send.offload.5.active": "off", "send.offload.6.active": "64", "send.offload.7.active": "20µs",
+		"send.offload.9.requested": "1", "send.offload.11.active": "all", "send.settings.0.name": "rx-gro", "send.settings.0.active": "on", "send.restored.exact": true,
+	} {
+		if got := rep.at(at); got != want {
+			t.Errorf("%s is %v, want %v", at, got, want)
+		}
+	}
+	run("--budget", "many").want(2, "--budget")
+	run("--set", "no-such-feature=on").want(2, "no such feature", "removed what was made")
+	run("--set", "rx-gro=perhaps").want(2, "choose on or off")
 	leftNothing(t, p, fallen, zero)
 }
 

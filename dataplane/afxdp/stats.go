@@ -24,3 +24,13 @@ func (s *Socket) Stats() (Stats, error) {
 		RxRingFull: k.Rx_ring_full, FillRingEmpty: k.Rx_fill_ring_empty_descs, TxRingDepleted: k.Tx_ring_empty_descs,
 	}, nil
 }
+
+// Refused is the number of invalid descriptors, which the kernel gave back as completed and did not send: see
+// dataplane.Refused. It asks the kernel.
+func (s *Socket) Refused() uint64 {
+	st, err := s.Stats()
+	if err != nil {
+		return 0 // closed: nobody asks then
+	}
+	return st.TxInvalid
+}

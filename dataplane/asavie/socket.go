@@ -219,3 +219,16 @@ func (s *Socket) Free() error {
 	s.lib = nil
 	return err
 }
+
+// Refused is the number of invalid descriptors, which the kernel gave back as completed and did not send: see
+// dataplane.Refused.
+func (s *Socket) Refused() uint64 {
+	if s.closed {
+		return 0
+	}
+	st, err := s.Stats()
+	if err != nil {
+		return 0
+	}
+	return st.KernelStats.Tx_invalid_descs
+}

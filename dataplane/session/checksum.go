@@ -65,6 +65,9 @@ func (c *Config) checkChecksum() error {
 	if c.claims == nil {
 		c.claims = hw.ReadTxChecksum
 	}
+	if c.sumProbe == nil {
+		c.sumProbe = openSumProbe
+	}
 	return nil
 }
 
@@ -137,14 +140,14 @@ func (p *checksums) metadata(cfg *afxdp.Config) {
 func (s *Session) openNative(ctx context.Context, q *queue, cfg afxdp.Config) (*afxdp.Socket, error) {
 	plain := cfg
 	s.sums.metadata(&cfg)
-	sock, err := afxdp.Open(ctx, cfg)
+	sock, err := s.cfg.kernel.open(ctx, cfg)
 	if err == nil || cfg.TxMetadataLen == 0 || q.poller != nil || !errors.Is(err, afxdp.ErrUnsupported) {
 		return sock, err
 	}
 	if err := s.refuseChecksums(err.Error(), "use --checksum sw"); err != nil {
 		return nil, err
 	}
-	return afxdp.Open(ctx, plain)
+	return s.cfg.kernel.open(ctx, plain)
 }
 
 // canary is what a queue found out about its checksums. The session's mu guards it.
@@ -152,6 +155,7 @@ type canary struct {
 	turn    chan struct{} // the right to dial with one: a token
 	verdict tcp.Verdict   // CanaryOff: nobody has dialled yet
 	probes  uint64
+	sums    *sumWatch    // nil: the kernel was not watched
 	use     tcp.Checksum // by connections from now on
 	refused error        // nobody may connect
 }
@@ -167,12 +171,27 @@ func newCanary() canary {
 type checksumTurn struct {
 	use    tcp.Checksum
 	canary bool
+	sums   *sumWatch // of the canary; nil: the kernel is not watched
 	done   func()
 }
 
 // checksumTurn waits while another connection of the queue has the canary: what that finds out
 // decides about this one.
-func (s *Session) checksumTurn(ctx context.Context, q *queue) (t checksumTurn, err error) {
+func (s *Session) checksumTurn(ctx context.Context, q *queue) (checksumTurn, error) {
+	t, err := s.takeTurn(ctx, q)
+	if err != nil || !t.canary || !s.watchesSums() {
+		return t, err
+	}
+	give := t.done
+	t.sums = s.watchSums()
+	t.done = func() {
+		t.sums.close(s.cfg.Warn)
+		give()
+	}
+	return t, nil
+}
+
+func (s *Session) takeTurn(ctx context.Context, q *queue) (t checksumTurn, err error) {
 	t.done = func() {}
 	if s.sums.accepted == ChecksumSoftware {
 		return t, nil
@@ -200,11 +219,12 @@ func (s *Session) checksumTurn(ctx context.Context, q *queue) (t checksumTurn, e
 }
 
 // judgeChecksums waits for the verdict of a connection's canary and decides what becomes of the
-// queue's checksums.
-func (s *Session) judgeChecksums(ctx context.Context, c *Conn) error {
+// queue's checksums. w is nil where the kernel is not watched.
+func (s *Session) judgeChecksums(ctx context.Context, c *Conn, w *sumWatch) error {
 	if err := c.stream.WaitCanary(ctx); err != nil {
 		return err
 	}
+	w.read(flowOf(c))
 	st, err := c.stream.Stats(ctx)
 	if err != nil {
 		return err
@@ -224,7 +244,7 @@ func (s *Session) judgeChecksums(ctx context.Context, c *Conn) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	k := &c.queue.canary
-	k.verdict, k.probes, k.use = st.Canary, st.CanaryProbes, use
+	k.verdict, k.probes, k.sums, k.use = st.Canary, st.CanaryProbes, w, use
 	if errors.Is(err, ErrChecksum) {
 		k.refused = err
 	}

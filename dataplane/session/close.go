@@ -13,6 +13,8 @@ import (
 type Report struct {
 	Frames            Frames
 	Counters          dataplane.Counters     // over all queues
+	Books             dataplane.Books        // over all queues, after the end
+	Times             *dataplane.Times       // over all queues; nil without Config.Times
 	RewrittenInFlight uint64                 // descriptors whose bytes changed under the kernel; only with Config.Witness
 	Audit             *dataplane.AuditReport // nil without Config.Audit
 	TrapCalls         uint64                 // of mprotect, for frames; 0 without Config.Trap
@@ -91,6 +93,7 @@ func (r *Report) add(q *queue) {
 	r.Frames.Free += c.Free + c.Fill + c.RX
 	r.Frames.Leaked += q.remains.Leaked
 	r.Frames.Quarantined += c.Quarantined
+	r.addBooks(q)
 }
 
 // stop takes down what is up, in reverse: the program goes before the sockets, so

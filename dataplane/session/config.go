@@ -52,25 +52,30 @@ type Config struct {
 	Chunk  int // bytes in a frame; 0 = 2048 in copy mode, 4096 where the MTU or a zero-copy driver may need it
 	Ring   int // entries of each ring, a power of two from 64 to 65536; 0 = 2048
 
-	// NoWakeup leaves XDP_USE_NEED_WAKEUP out. Budget is how many descriptors a doorbell takes in copy mode, from 32 to Ring;
-	// 0 = as many as it may. BusyPoll is how long system calls poll the driver themselves; 0 = not at all. What was asked for and
+	// Wakeup says whether the doorbell is rung only where the kernel asks for it. Budget is how many descriptors a doorbell takes in copy mode, from 32
+	// to Ring; 0 = as many as it may. BusyPoll is how long system calls poll the driver themselves; 0 = not at all. What was asked for and
 	// is not to be had makes Open fail. The native binding has them all.
-	NoWakeup  bool
+	Wakeup    Wakeup
 	Budget    int
 	BusyPoll  time.Duration
 	HugePages bool // back frames with huge pages, which must be reserved
 
 	// Checksum says who computes the checksums of what is sent; "" = sw. What is left to others
 	// is tried by a canary on the first connection of each queue, which takes a quarter of a
-	// second, or a few round trips. What is known to be dropped is refused (ErrChecksum); what
+	// second, or a few round trips. In copy mode a kprobe counts, while it lasts, what the kernel
+	// computes, and is part of connecting: some 0.1 s. What is known to be dropped is refused (ErrChecksum); what
 	// the canary cannot prove is used all the same, unless it was auto, and Knobs says so.
 	Checksum Checksum
-	// AllowFallback goes on without what kernel, driver or NIC refuse of Attach, Mode, SG, Checksum, Budget, BusyPoll and
-	// HugePages: generic, copy, one descriptor, the engine's sums, what is usual. Knobs says so. What contradicts itself is refused all the
-	// same.
+	// AllowFallback goes on without what kernel, driver, NIC or binding refuse of Attach, Mode, SG, Checksum, Wakeup, Budget, BusyPoll, HugePages, Queues, Steer and
+	// Settings: generic, copy, one descriptor, the engine's sums, what is usual. Knobs, and Report.Settings, say so. A value that nobody could
+	// take is refused all the same.
 	AllowFallback bool
 	// RXChecksum says whether the checksums of what is received are verified; "" = auto.
 	RXChecksum RXChecksum
+
+	// Arena is the bytes of memory, over all queues that send, for what peers that stand still hold (DialConfig.Hold); 0 = DefaultArena,
+	// negative = none: then such a connection is reset. Pages of it that are never used cost no memory.
+	Arena int
 
 	Release dataplane.ReleaseMode // when a frame is handed back; only ReleaseAck is right
 	Writers int                   // goroutines that will write; 0 = 1
@@ -88,6 +93,12 @@ type Config struct {
 	// Monitor is the command of a process that calls TrapMonitor: with Trap it says which frame a stray store was to that ended this process; empty
 	// starts none. One session of a process can have one: debug.SetCrashOutput is its, meanwhile.
 	Monitor []string
+	// Times measures how long frames are in each stage of their life: Report.Times, and QueueBooks. Two readings of the clock for
+	// each commit, by its writer.
+	Times bool
+	// Late hands completions on up to so much later than they came, at most a second, in an order of its own: as a slow NIC
+	// would, on a link where they are immediate. It is for demonstrations; 0 = not at all.
+	Late time.Duration
 	// Tap, where set, makes a tap for each queue's poller, which then gets a copy of
 	// every packet sent and received. size is the most bytes of one.
 	Tap func(size int) *dataplane.Tap
@@ -104,7 +115,11 @@ type Config struct {
 	Warn func(string)
 
 	wrap   wrapPort // tests put a port of theirs around a socket; nil = none
+	kernel sockets  // tests stand in for the kernel; zero = it is asked
 	claims claims   // tests stand in for the kernel; nil = it is asked
+
+	along    func(name string, index int) []string // features that attaching takes along: tests stand in for the kernel; nil = settings.TakenAlong
+	sumProbe func() (sumProbe, error)              // tests stand in for the kernel's kprobe; nil = it is attached
 
 	segments func(index int) int // xdp-zc-max-segs: tests stand in for the driver; nil = readSegments
 }
@@ -126,6 +141,7 @@ type DialConfig struct {
 	RTOMin      time.Duration  // floor of the retransmission timeout; 0 = 200 ms
 	UserTimeout time.Duration  // time without progress before the connection fails; 0 = retries only
 	KeepAlive   time.Duration  // silence after which the peer is asked whether it is there; 0 = it is not
+	Hold        Hold           // how long it may keep frames without ACKing anything
 	// Advanced: what a test of the peer needs.
 	NoSACK, NoTimestamps, NoScale bool
 }

@@ -148,12 +148,12 @@ func (c *Conn) establish(ctx context.Context, dc DialConfig) (err error) {
 	c.stream, err = c.queue.poller.Dial(ctx, c.writer, tcp.Config{
 		Flow: flow, Path: c.wirePath(c.path), MTU: c.mtu, ISS: c.iss, TSOffset: s.secret.timestamp(flow),
 		MSS: dc.MSS, AdvertMSS: s.advertMSS(flow.Is4()), Congestion: dc.Congestion, FixedWindow: dc.FixedWindow, ECN: dc.ECN, NoPacing: dc.NoPacing, Rate: dc.Rate,
-		RTOMin: tcp.Duration(dc.RTOMin), UserTimeout: tcp.Duration(dc.UserTimeout), KeepAlive: tcp.Duration(dc.KeepAlive),
+		RTOMin: tcp.Duration(dc.RTOMin), UserTimeout: tcp.Duration(dc.UserTimeout), KeepAlive: tcp.Duration(dc.KeepAlive), Hold: s.hold(dc.Hold),
 		NoSACK: dc.NoSACK, NoTimestamps: dc.NoTimestamps, NoScale: dc.NoScale,
 		SendSlots: s.sendSlots(), Resum: s.cfg.Release != dataplane.ReleaseAck, Checksum: sums.use, Canary: sums.canary,
 	})
 	if err == nil && sums.canary {
-		if err = s.judgeChecksums(ctx, c); err != nil {
+		if err = s.judgeChecksums(ctx, c, sums.sums); err != nil {
 			_ = c.stream.Abort(context.WithoutCancel(ctx)) // fails only where the poller has stopped
 		}
 	}

@@ -19,12 +19,17 @@ func (s *Session) giveUp(knob string, why error) bool {
 	if !s.cfg.AllowFallback || s.givenUp[knob] != nil {
 		return false
 	}
+	s.note(knob, why)
+	s.cfg.Warn(fmt.Sprintf("--%s is given up: %v", knob, why))
+	return true
+}
+
+// note keeps why a knob gave way.
+func (s *Session) note(knob string, why error) {
 	if s.givenUp == nil {
 		s.givenUp = map[string]error{}
 	}
 	s.givenUp[knob] = why
-	s.cfg.Warn(fmt.Sprintf("--%s is given up: %v", knob, why))
-	return true
 }
 
 // gaveUp reports that.
@@ -46,9 +51,19 @@ func (s *Session) giveWay(q *queue, err error) bool {
 		return true
 	case c.Mode == afxdp.ModeZeroCopy && errors.Is(err, afxdp.ErrNoZeroCopy) && s.giveUp("mode", err):
 		s.copyInstead = true
+		s.keepScatter()
 		return true
 	}
 	return false
+}
+
+// keepScatter takes scatter-gather again that was given up for zero-copy mode, where that isn't to be had without it either.
+func (s *Session) keepScatter() {
+	if errors.Is(s.givenUp["sg"], afxdp.ErrNoZeroCopy) && s.cfg.SG == SGOn {
+		delete(s.givenUp, "sg")
+		s.sg = true
+		s.cfg.Warn("--sg is kept, as copy mode has it")
+	}
 }
 
 // mapRegion maps the memory of the native binding.

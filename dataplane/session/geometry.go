@@ -41,7 +41,11 @@ func (s *Session) chooseGeometry() error {
 		c.Queues = s.link.RxQueues
 	}
 	if c.Queues > s.link.RxQueues {
-		return fmt.Errorf("%w: %d queues: %s has %d", ErrConfig, c.Queues, s.link.Name, s.link.RxQueues)
+		err := fmt.Errorf("%w: %d queues: %s has %d: choose up to that, or leave --queues out", ErrConfig, c.Queues, s.link.Name, s.link.RxQueues)
+		if !s.giveUp("queues", err) {
+			return err
+		}
+		c.Queues = s.link.RxQueues
 	}
 	if c.Queues < s.link.RxQueues && !c.Steer {
 		c.Warn(fmt.Sprintf("%s has %d RX queues and %d get a socket: replies that arrive on the others are dropped", s.link.Name, s.link.RxQueues, c.Queues))

@@ -12,11 +12,11 @@ import (
 
 // Knob is one setting: as it was asked for, as it was taken, and what it is in fact.
 type Knob struct {
-	Name      string // mode, attach, checksum, rx-checksum, sg, wakeup, budget, busy-poll, hugepages, steer
-	Requested string
+	Name      string // mode, attach, checksum, rx-checksum, sg, wakeup, budget, busy-poll, hugepages, queues, mtu, steer
+	Requested string // "default" where nothing was asked for
 	Accepted  string // what was tried
 	Active    string // what is in force
-	Where     string // of the checksum: engine, nic, kernel, or nic-or-kernel where nobody can tell
+	Where     string // of the checksum: engine, nic, kernel, or nic-or-kernel where nobody can tell; nic in copy mode only by a kprobe's evidence
 	Proved    bool   // by more than a claim
 	Evidence  string
 }
@@ -33,7 +33,7 @@ const (
 // the first connections found out is in it once they stand.
 func (s *Session) Knobs() []Knob {
 	fixed := []Knob{s.modeKnob(), s.attachKnob(), s.checksumKnob(), s.rxChecksumKnob(), s.scatterKnob()}
-	all := slices.Concat(fixed, s.tunedKnobs(), s.steerKnob())
+	all := append(slices.Concat(fixed, s.tunedKnobs()), s.steerKnob())
 	for i := range all {
 		all[i] = s.fallen(all[i])
 	}
@@ -84,8 +84,8 @@ func (s *Session) checksumKnob() Knob {
 
 // addVerdicts adds up what the canaries of the queues found out: the weakest of it holds.
 func (s *Session) addVerdicts(k *Knob) {
-	var found []string
-	engine, asked, proved := false, false, true
+	var found, places, hows []string
+	engine, proved := false, true
 	for _, q := range s.queues {
 		c := &q.canary
 		if c.verdict == tcp.CanaryOff {
@@ -98,18 +98,23 @@ func (s *Session) addVerdicts(k *Knob) {
 		case c.use == tcp.ChecksumSoftware:
 			engine = true
 		default:
-			asked, proved = true, proved && c.verdict == tcp.CanaryProved
+			proved = proved && c.verdict == tcp.CanaryProved
+			where, how := s.placeOfChecksum(c)
+			places = append(places, where)
+			if !slices.Contains(hows, how) {
+				hows = append(hows, how)
+				found[len(found)-1] += "; " + how
+			}
 		}
 	}
 	switch {
 	case len(found) == 0:
 		found, proved = []string{"nothing was sent"}, false
 		fallthrough
-	case !engine && !asked:
+	case !engine && len(places) == 0:
 		k.Active, k.Where = k.Accepted, ""
-	case asked:
-		where, how := s.placeOfChecksum(proved)
-		found = append(found, how)
+	case len(places) > 0:
+		where := samePlace(places)
 		k.Active, k.Where = k.Accepted, where
 		if engine {
 			k.Active, k.Where = k.Accepted+", sw", where+", engine"
@@ -126,22 +131,43 @@ func describeVerdict(c *canary) string {
 	if c.refused != nil {
 		return fmt.Sprintf("refused: %v", c.verdict)
 	}
+	if c.use == tcp.ChecksumSoftware {
+		return fmt.Sprintf("%v, so that every segment is summed before it is sent", c.verdict)
+	}
 	return fmt.Sprintf("unproved: %v", c.verdict)
 }
 
-// placeOfChecksum is where what was asked for is done, and how that is known. Flags alone
+// samePlace is that of all queues, whereEither where they differ.
+func samePlace(places []string) string {
+	for _, p := range places[1:] {
+		if p != places[0] {
+			return whereEither
+		}
+	}
+	return places[0]
+}
+
+// placeOfChecksum is where a queue's checksums are computed, and how that is known. Flags alone
 // cannot tell: in copy mode the kernel does it wherever the driver leaves a packet to it.
-func (s *Session) placeOfChecksum(proved bool) (where, how string) {
+func (s *Session) placeOfChecksum(c *canary) (where, how string) {
 	p := &s.sums
 	switch {
 	case p.accepted == ChecksumKernel:
 		return whereKernel, "XDP_UMEM_TX_SW_CSUM was taken"
-	case s.info.Mode == "zerocopy" && proved:
+	case s.info.Mode == "zerocopy" && c.verdict == tcp.CanaryProved:
 		return whereNIC, "zero-copy, and xsk-features have tx-checksum"
-	case s.info.Mode != "zerocopy" && !p.claimed.Device:
-		return whereKernel, fmt.Sprintf("copy mode, and tx-checksumming is off on %s", s.link.Name)
+	case s.info.Mode == "zerocopy":
+		return whereEither, "zerocopy mode: nobody tells which of them it is"
 	}
-	return whereEither, fmt.Sprintf("%s mode: nobody tells which of them it is", s.info.Mode)
+	where, how = c.sums.place(c.verdict)
+	off := fmt.Sprintf("tx-checksumming is off on %s", s.link.Name)
+	switch {
+	case p.claimed.Device || where == whereKernel:
+		return where, "copy mode: " + how
+	case where == whereNIC: // they contradict each other
+		return whereEither, fmt.Sprintf("copy mode: %s; but %s", how, off)
+	}
+	return whereKernel, "copy mode, and " + off
 }
 
 func (s *Session) rxChecksumKnob() Knob {

@@ -6,15 +6,49 @@ import (
 	"github.com/xsend/xsend/dataplane/afxdp"
 )
 
-// checkKnobs refuses what the binding has not got.
+// Wakeup says when the doorbell is rung.
+type Wakeup string
+
+// When it is: the default is WakeupOn with the native binding, and WakeupOff with that of asavie.
+const (
+	WakeupDefault Wakeup = ""
+	WakeupOn      Wakeup = "on"  // where the kernel asks for it (XDP_USE_NEED_WAKEUP)
+	WakeupOff     Wakeup = "off" // whenever something is unsent
+)
+
+// checkKnobs refuses values that nobody could take.
 func (c *Config) checkKnobs() error {
 	switch {
-	case c.Binding == BindingAsavie && (c.NoWakeup || c.Budget != 0 || c.BusyPoll != 0 || c.HugePages):
-		return fmt.Errorf("%w: github.com/asavie/xdp makes and binds its own socket: --wakeup off, --budget, --busy-poll and --hugepages need --binding native", ErrConfig)
+	case c.Wakeup != WakeupDefault && c.Wakeup != WakeupOn && c.Wakeup != WakeupOff:
+		return fmt.Errorf("%w: --wakeup %q: must be on or off", ErrConfig, c.Wakeup)
 	case c.Budget != 0 && (c.Budget < minBudget || c.Budget > c.Ring):
 		return fmt.Errorf("%w: --budget %d: must be from %d to the %d entries of the TX ring", ErrConfig, c.Budget, minBudget, c.Ring)
-	case c.Budget != 0 && c.Mode == afxdp.ModeZeroCopy:
-		return fmt.Errorf("%w: --budget %d with --mode zerocopy: the driver takes what it likes there; a budget is copy mode's", ErrConfig, c.Budget)
+	}
+	return nil
+}
+
+// combine refuses, or gives up, what the binding or the mode that was asked for has not got.
+func (s *Session) combine() error {
+	c := &s.cfg
+	const own = "github.com/asavie/xdp makes and binds its own socket, without %s: use --binding native, or leave --%s out"
+	theirs := c.Binding == BindingAsavie
+	for _, k := range []struct {
+		knob  string
+		asked bool
+		why   string
+	}{
+		{"wakeup", theirs && c.Wakeup == WakeupOn, fmt.Sprintf(own, "XDP_USE_NEED_WAKEUP", "wakeup")},
+		{"budget", theirs && c.Budget != 0, fmt.Sprintf(own, "XDP_MAX_TX_SKB_BUDGET", "budget")},
+		{"busy-poll", theirs && c.BusyPoll != 0, fmt.Sprintf(own, "SO_BUSY_POLL", "busy-poll")},
+		{"hugepages", theirs && c.HugePages, fmt.Sprintf(own, "huge pages", "hugepages")},
+		{"budget", !theirs && c.Budget != 0 && c.Mode == afxdp.ModeZeroCopy, fmt.Sprintf("--budget %d with --mode zerocopy: the driver takes what it likes there: a budget is copy mode's: use --mode copy, or leave --budget out", c.Budget)},
+	} {
+		if !k.asked {
+			continue
+		}
+		if err := fmt.Errorf("%w: --%s: %s", ErrConfig, k.knob, k.why); !s.giveUp(k.knob, err) {
+			return err
+		}
 	}
 	return nil
 }
@@ -28,7 +62,7 @@ func (s *Session) tuned(c afxdp.Config) afxdp.Config {
 		c.Mode = afxdp.ModeCopy
 	}
 	c.ZeroCopyMaxSegs = s.zeroCopySegs
-	c.SG, c.NoWakeup = s.sg, s.cfg.NoWakeup
+	c.SG, c.NoWakeup = s.sg, s.cfg.Wakeup == WakeupOff
 	if !s.gaveUp("budget") {
 		c.TxBudget = s.cfg.Budget
 	}
@@ -39,15 +73,15 @@ func (s *Session) tuned(c afxdp.Config) afxdp.Config {
 }
 
 // obeyed refuses a socket that is not what was asked for.
-func (s *Session) obeyed(sock *afxdp.Socket) error {
+func (s *Session) obeyed(got granted) error {
 	budget, poll := s.cfg.Budget != 0 && !s.gaveUp("budget"), s.cfg.BusyPoll != 0 && !s.gaveUp("busy-poll")
 	switch {
-	case budget && sock.Caps().ZeroCopy:
+	case budget && got.zeroCopy:
 		return fmt.Errorf("%w: %w: --budget %d: %s is in zero-copy mode, where the driver takes what it likes: add --mode copy, or leave --budget out", ErrConfig, errBudget, s.cfg.Budget, s.link.Name)
-	case budget && sock.Budget() != s.cfg.Budget:
-		return fmt.Errorf("%w: %w: --budget %d: the kernel kept %d (XDP_MAX_TX_SKB_BUDGET: Linux 6.12 has not got it, 6.18 has): leave --budget out", ErrConfig, errBudget, s.cfg.Budget, sock.Budget())
-	case poll && sock.BusyPoll() != s.cfg.BusyPoll:
-		return fmt.Errorf("%w: %w: --busy-poll %v: the kernel made it %v", ErrConfig, errBusyPoll, s.cfg.BusyPoll, sock.BusyPoll())
+	case budget && got.budget != s.cfg.Budget:
+		return fmt.Errorf("%w: %w: --budget %d: the kernel kept %d (XDP_MAX_TX_SKB_BUDGET: Linux 6.12 has not got it, 6.18 has): leave --budget out", ErrConfig, errBudget, s.cfg.Budget, got.budget)
+	case poll && got.busyPoll != s.cfg.BusyPoll:
+		return fmt.Errorf("%w: %w: --busy-poll %v: the kernel made it %v: leave --busy-poll out", ErrConfig, errBusyPoll, s.cfg.BusyPoll, got.busyPoll)
 	}
 	return nil
 }
@@ -64,20 +98,6 @@ func (s *Session) scatterKnob() Knob {
 		k.Evidence = "one descriptor in each packet"
 	}
 	return k
-}
-
-// tunedKnobs are those that were asked for among doorbell and memory; a socket that has not got them is not opened.
-func (s *Session) tunedKnobs() (all []Knob) {
-	add := func(asked bool, name, value, active, evidence string) {
-		if asked {
-			all = append(all, Knob{Name: name, Requested: value, Accepted: value, Active: active, Proved: true, Evidence: evidence})
-		}
-	}
-	add(s.cfg.NoWakeup, "wakeup", "off", onOff(s.info.Wakeup), "the socket was bound without XDP_USE_NEED_WAKEUP")
-	add(s.cfg.Budget != 0, "budget", fmt.Sprint(s.cfg.Budget), fmt.Sprint(s.info.Budget), "XDP_MAX_TX_SKB_BUDGET was taken")
-	add(s.cfg.BusyPoll != 0, "busy-poll", s.cfg.BusyPoll.String(), s.info.BusyPoll.String(), "SO_BUSY_POLL reads back so; it does something only where the queue has a NAPI instance")
-	add(s.cfg.HugePages, "hugepages", "on", onOff(s.info.HugePages), "the region was mapped with MFD_HUGETLB")
-	return all
 }
 
 func onOff(on bool) string {

@@ -5,29 +5,34 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/xsend/xsend/dataplane"
 	"github.com/xsend/xsend/dataplane/afxdp"
 	"github.com/xsend/xsend/dataplane/asavie"
+	"github.com/xsend/xsend/dataplane/late"
 	"github.com/xsend/xsend/dataplane/witness"
+	"github.com/xsend/xsend/tcp"
 	"github.com/xsend/xsend/umem"
 	xdpprog "github.com/xsend/xsend/xdp-prog"
 )
 
 // queue is one RX and TX queue of the NIC with its socket and poller.
 type queue struct {
-	index   int
-	caps    dataplane.Caps
-	budget  int // of the first socket
-	region  *umem.Region
-	port    dataplane.Port // until the poller has it
-	asavie  *asavie.Socket
-	poller  *dataplane.Poller
-	canary  canary
-	ended   chan error // what Run returned
-	remains dataplane.Remains
+	index    int
+	caps     dataplane.Caps
+	budget   int           // of the first socket
+	busyPoll time.Duration // of the first socket
+	region   *umem.Region
+	port     dataplane.Port // until the poller has it
+	asavie   *asavie.Socket
+	arena    *umem.Arena // nil = none
+	poller   *dataplane.Poller
+	canary   canary
+	ended    chan error // what Run returned
+	remains  dataplane.Remains
 
 	mu        sync.Mutex
 	witness   *witness.Port // of the port in use; nil = none
@@ -82,9 +87,12 @@ func (s *Session) openQueue(ctx context.Context, q *queue, d *dataplane.Director
 	if err != nil {
 		return err
 	}
+	if err = s.mapArena(q); err != nil {
+		return err
+	}
 	q.poller, err = dataplane.New(dataplane.Config{
-		Pool: pool, Port: q.port, Reopen: s.reopen(q), Release: s.cfg.Release, TrustRX: s.trust, Audit: s.audit, Trap: s.trap,
-		RxFrames: min(rxFrames, q.caps.FillRing), MaxStreams: 1 << 12, Directory: d, Tap: s.tap(), CPU: s.pin(q.index),
+		Pool: pool, Port: q.port, Arena: q.arena, Reopen: s.reopen(q), Release: s.cfg.Release, TrustRX: s.trust, Audit: s.audit, Trap: s.trap,
+		RxFrames: min(rxFrames, q.caps.FillRing), MaxStreams: 1 << 12, Directory: d, Tap: s.tap(), Times: s.cfg.Times, CPU: s.pin(q.index),
 	})
 	if err != nil {
 		return err
@@ -109,6 +117,9 @@ func (s *Session) openPort(ctx context.Context, q *queue) (dataplane.Port, error
 	if err := s.prog.RegisterSocket(q.index, sock.FD()); err != nil {
 		return nil, errors.Join(err, sock.Close())
 	}
+	if q.poller == nil { // what is reported is that of the first one
+		q.busyPoll = readBusyPoll(sock.FD())
+	}
 	port := dataplane.Port(sock)
 	if s.cfg.wrap != nil {
 		port = s.cfg.wrap(q.index, port, q.region)
@@ -116,10 +127,20 @@ func (s *Session) openPort(ctx context.Context, q *queue) (dataplane.Port, error
 	if port, err = s.proven(ctx, q, port); err != nil {
 		return nil, err
 	}
+	if s.cfg.Late > 0 {
+		port = delay(port, q.index, s.cfg.Late)
+	}
 	if !s.cfg.Witness {
 		return port, nil
 	}
 	return q.watch(port), nil
+}
+
+// delay hands a port's completions on late.
+func delay(port dataplane.Port, queue int, most time.Duration) dataplane.Port {
+	start := time.Now()
+	now := func() tcp.Time { return tcp.Time(time.Since(start)) }
+	return late.Wrap(port, late.Config{Now: now, Seed: uint64(queue), Most: tcp.Duration(most)})
 }
 
 // watch puts a witness around a port of the queue.
@@ -171,10 +192,13 @@ func (s *Session) tryOpen(ctx context.Context, q *queue) (socket, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.obeyed(sock); err != nil {
+	got := s.cfg.kernel.got(sock)
+	if err := s.obeyed(got); err != nil {
 		return nil, errors.Join(err, sock.Close())
 	}
-	q.budget = sock.Budget()
+	if q.poller == nil {
+		q.budget = got.budget
+	}
 	return sock, nil
 }
 
@@ -265,8 +289,9 @@ func (q *queue) close() (err error) {
 
 // free gives memory back that is this queue's alone.
 func (q *queue) free() error {
+	err := q.closeArena()
 	if q.asavie == nil {
-		return nil
+		return err
 	}
-	return q.asavie.Free()
+	return errors.Join(err, q.asavie.Free())
 }

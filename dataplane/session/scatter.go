@@ -44,7 +44,11 @@ func (s *Session) chooseLayout() error {
 	case c.SG == SGOff || c.SG == SGAuto && (c.Binding == BindingAsavie || s.link.MTU <= largestMTU(umem.MaxChunk)):
 		return nil
 	case c.Binding == BindingAsavie:
-		return fmt.Errorf("%w: --sg on: github.com/asavie/xdp cannot bind with XDP_USE_SG: use --binding native", ErrConfig)
+		err := fmt.Errorf("%w: --sg on: github.com/asavie/xdp cannot bind with XDP_USE_SG: use --binding native", ErrConfig)
+		if s.giveUp("sg", err) {
+			return nil
+		}
+		return err
 	}
 	s.sg = true
 	most := s.scatteredMTU(umem.MaxChunk)

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/xsend/xsend/dataplane"
+	"github.com/xsend/xsend/dataplane/afxdp"
 	"github.com/xsend/xsend/dataplane/trap"
 	"github.com/xsend/xsend/hw"
 	"github.com/xsend/xsend/hw/settings"
@@ -32,6 +33,7 @@ const (
 	carrierWait          = 10 * time.Second
 	rxFrames             = 1024 // frames with the kernel for receiving, per queue
 	reserveFrames        = 256  // frames that writers can't take, per queue
+	mostLate             = time.Second
 )
 
 var (
@@ -58,7 +60,8 @@ type Session struct {
 	zeroCopySegs int              // the most of them that the driver takes in zero-copy mode
 	copyInstead  bool             // zero-copy was to be had, and sent nothing
 	givenUp      map[string]error // by name of the knob: why; only with AllowFallback
-	sums         checksums        // does not change once the session is open
+	asked        struct{ queues int }
+	sums         checksums // does not change once the session is open
 	ns           *namespace
 	set          *settings.Run // nil where nothing was to be set
 	prog         *xdpprog.Program
@@ -111,6 +114,7 @@ type Info struct {
 	Budget        int    // descriptors that a doorbell takes; 0 in zero-copy mode and where the binding does not say
 	BusyPoll      time.Duration
 	HugePages     bool
+	Arena         int // bytes, over all queues; 0 = none
 	ProgramID     uint32
 	Source        netip.Addr
 	NextHop       netip.Addr
@@ -123,7 +127,7 @@ func Open(ctx context.Context, cfg Config) (*Session, error) {
 		return nil, err
 	}
 	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	s := &Session{cfg: cfg, secret: newSecret(), conns: map[*Conn]struct{}{}, ports: map[uint16]int{}, life: life, cancel: cancel}
+	s := &Session{cfg: cfg, asked: struct{ queues int }{cfg.Queues}, secret: newSecret(), conns: map[*Conn]struct{}{}, ports: map[uint16]int{}, life: life, cancel: cancel}
 	// The thread must not change namespace on the way.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -147,6 +151,9 @@ func (c *Config) setDefaults() error {
 	if c.Queues < 0 || c.Frames < 0 || c.Writers < 0 {
 		return fmt.Errorf("%w: %d queues, %d frames, %d writers: must not be negative", ErrConfig, c.Queues, c.Frames, c.Writers)
 	}
+	if c.Late < 0 || c.Late > mostLate {
+		return fmt.Errorf("%w: completions up to %v late: must be from 0 to %v", ErrConfig, c.Late, mostLate)
+	}
 	if c.Ring == 0 {
 		c.Ring = DefaultRing
 	}
@@ -168,6 +175,9 @@ func (c *Config) setDefaults() error {
 	if err := c.checkChecksum(); err != nil {
 		return err
 	}
+	if c.Arena == 0 {
+		c.Arena = DefaultArena
+	}
 	if c.NeighbourWait == 0 {
 		c.NeighbourWait = DefaultNeighbourWait
 	}
@@ -177,8 +187,17 @@ func (c *Config) setDefaults() error {
 	if c.Warn == nil {
 		c.Warn = func(string) {}
 	}
+	if c.along == nil {
+		c.along = settings.TakenAlong
+	}
 	if c.segments == nil {
 		c.segments = readSegments
+	}
+	if c.kernel.open == nil {
+		c.kernel.open = afxdp.Open
+	}
+	if c.kernel.got == nil {
+		c.kernel.got = readGranted
 	}
 	return nil
 }
@@ -187,6 +206,9 @@ func (c *Config) setDefaults() error {
 // then bind; sockets are in the map before the first packet leaves.
 func (s *Session) open(ctx context.Context) (err error) {
 	if s.ns, err = currentNamespace(); err != nil {
+		return err
+	}
+	if err = s.combine(); err != nil {
 		return err
 	}
 	if err = s.checkPrivileges(0); err != nil {
@@ -295,17 +317,15 @@ func (s *Session) describe(path hw.Path) {
 	_ = unix.Uname(&uts) // cannot fail with a valid pointer
 	caps := s.queues[0].caps
 	s.info = Info{
-		Interface: s.link.Name, Driver: s.link.Driver, DriverVersion: s.link.DriverVersion, Firmware: s.link.Firmware, Bus: s.link.Bus,
+		Arena: s.info.Arena, Interface: s.link.Name, Driver: s.link.Driver, DriverVersion: s.link.DriverVersion, Firmware: s.link.Firmware, Bus: s.link.Bus,
 		Kernel: unix.ByteSliceToString(uts.Release[:]), MTU: s.via.MTU, MAC: s.via.MAC.String(),
 		Binding: s.cfg.Binding, Attach: s.prog.Mode().String(), Mode: "copy",
 		Queues: len(s.queues), Frames: s.cfg.Frames, Chunk: s.cfg.Chunk, Ring: s.cfg.Ring,
 		RxChecksum: "verify", SG: caps.SG, MaxSegs: caps.MaxSegs, ProgramID: s.prog.ID(), Source: path.Route.Source, NextHop: path.Route.NextHop,
 	}
-	s.info.Wakeup = s.cfg.Binding == BindingNative && !s.cfg.NoWakeup
+	s.info.Wakeup = s.cfg.Binding == BindingNative && s.cfg.Wakeup != WakeupOff
 	s.info.Budget, s.info.HugePages = s.queues[0].budget, s.cfg.HugePages && !s.gaveUp("hugepages")
-	if !s.gaveUp("busy-poll") {
-		s.info.BusyPoll = s.cfg.BusyPoll
-	}
+	s.info.BusyPoll = s.queues[0].busyPoll
 	if caps.ZeroCopy {
 		s.info.Mode = "zerocopy"
 	}

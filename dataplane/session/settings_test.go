@@ -169,3 +169,33 @@ func TestSteer(t *testing.T) {
 		nothingIn(t, dir)
 	}
 }
+
+// Where attaching a program takes a feature along, the whole snapshot is on the disk while the session lasts, and is compared at its end. Where that can't be had, it is
+// said, and nothing else: nobody asked for it.
+func TestWhatAttachingTakesAlong(t *testing.T) {
+	r := newRig(t, lab.Config{})
+	for name, lro := range map[string][]string{"with": {"rx-lro"}, "control": nil} {
+		cfg := session.Config{Settings: settings.Config{StateDir: t.TempDir()}}
+		cfg.Along(func(string, int) []string { return lro })
+		s := r.open(cfg)
+		if list, err := settings.Pending(cfg.Settings.StateDir); err != nil || len(list) != len(lro) {
+			t.Errorf("%s: %d journals, %v", name, len(list), err)
+		}
+		rep, err := s.Close()
+		if err != nil || (rep.Restored != nil) != (lro != nil) || lro != nil && !rep.Restored.Exact {
+			t.Errorf("%s: %+v, %v", name, rep.Restored, err)
+		}
+		nothingIn(t, cfg.Settings.StateDir)
+	}
+	file := t.TempDir() + "/file"
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var said warnings
+	cfg := session.Config{Settings: settings.Config{StateDir: file + "/none"}, Warn: said.add}
+	cfg.Along(func(string, int) []string { return []string{"rx-lro"} })
+	closed(t, r.open(cfg))
+	if !strings.Contains(said.String(), "may switch rx-lro off, and nobody will switch it on again: journal") {
+		t.Errorf("it said %q", said.String())
+	}
+}

@@ -188,7 +188,7 @@ func (o *outcome) right(t *testing.T, tr trial) {
 	}
 	books(t, o.session)
 	k := &o.session.Counters
-	if want := uint64(max(1, tr.conns) * tr.bytes); k.BytesWritten != want || k.BytesReleased != want || k.LentWhileHeld != 0 || o.session.RewrittenInFlight != 0 {
+	if want := uint64(max(1, tr.conns) * tr.bytes); k.BytesWritten != want || k.BytesReleased+k.BytesDemoted != want || k.ArenaCopied != k.ArenaAcked || k.LentWhileHeld != 0 || o.session.RewrittenInFlight != 0 {
 		t.Errorf("want %d bytes written and released, and none too early: %+v", want, o.session)
 	}
 	if st := o.late; tr.late && (st.Rewritten != 0 || st.Unexpected != 0 || st.HandedOn != k.Completed || st.Submitted != k.Submitted || st.Late < 10*tcp.Millisecond) {
@@ -203,10 +203,13 @@ func books(t *testing.T, rep session.Report) {
 	switch {
 	case f.Leaked != 0 || f.Free+f.Quarantined != f.Total:
 		t.Errorf("frames: %+v", *f)
-	case k.Submitted != k.Completed+k.Quarantined || k.Out != 0 || k.Spurious != 0 || k.OutOfRange != 0:
+	case k.Submitted != k.Completed+k.Quarantined || k.Out != 0 || k.Spurious+k.Duplicate != 0 || k.OutOfRange != 0:
 		t.Errorf("descriptors: %+v", *k)
-	case k.BytesWritten != k.BytesReleased+k.BytesAborted || k.Commits != k.Releases:
+	case k.BytesWritten != k.BytesReleased+k.BytesDemoted+k.BytesAborted || k.ArenaCopied != k.ArenaAcked+k.ArenaAborted || k.ArenaUsed != 0 || k.Commits != k.Releases:
 		t.Errorf("bytes: %+v", *k)
+	}
+	if err := rep.Books.Ledger.Settled(); err != nil {
+		t.Error(err)
 	}
 }
 

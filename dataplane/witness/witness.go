@@ -70,6 +70,9 @@ func (w *Port) Rewritten() uint64 { return w.rewritten.Load() }
 // more than there is room for.
 func (w *Port) Unseen() uint64 { return w.unseen.Load() }
 
+// Refused is what the port inside says, see dataplane.Refused.
+func (w *Port) Refused() uint64 { return dataplane.Refused(w.Port) }
+
 // Tx implements dataplane.Port.
 func (w *Port) Tx(descs []umem.Desc) {
 	for _, d := range descs {

@@ -3,7 +3,6 @@ package settings
 import (
 	"fmt"
 	"net"
-	"os"
 	"strings"
 
 	"github.com/vishvananda/netlink"
@@ -31,7 +30,7 @@ func carries(index int) (string, error) {
 			}
 		}
 	}
-	by, err := sshInterfaces(os.Getenv("SSH_CONNECTION"))
+	by, err := sshInterfaces(sshConnection())
 	if err != nil {
 		return "", err
 	}

@@ -5,27 +5,13 @@ import (
 	"strconv"
 
 	"github.com/safchain/ethtool"
-	"golang.org/x/sys/unix"
 
-	"github.com/xsend/xsend/internal/steady"
+	lib "github.com/xsend/xsend/internal/ethtool"
 )
 
-// withEthtool answers with the library, on a stack that stays where it is.
+// withEthtool answers with the library.
 func withEthtool(r request) (reply, error) {
-	if len(r.name) >= unix.IFNAMSIZ { // the library would cut it
-		return reply{}, unix.ENODEV
-	}
-	e, err := ethtool.NewEthtool()
-	if err != nil {
-		return reply{}, fmt.Errorf("open socket for ethtool: %w", err)
-	}
-	defer e.Close()
-	return askSteadily(e, r)
-}
-
-func askSteadily(e *ethtool.Ethtool, r request) (out reply, err error) {
-	steady.Call(func() { out, err = ask(e, r) })
-	return out, err
+	return lib.Ask(r.name, func(e *ethtool.Ethtool) (reply, error) { return ask(e, r) })
 }
 
 func ask(e *ethtool.Ethtool, r request) (reply, error) {

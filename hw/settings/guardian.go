@@ -167,7 +167,7 @@ func recoverWith(ctx context.Context, dir, name string, with restorer, wait time
 	}
 	list, err := Pending(dir)
 	for _, j := range list {
-		if !j.here(inode, initial, boot) || name != "" && name != j.Interface {
+		if name != "" && name != j.Interface || !j.here(inode, initial, boot) && !j.cameHome(boot, Identity.orphaned) {
 			continue
 		}
 		out, err := j.recover(ctx, dir, with, wait)

@@ -44,14 +44,21 @@ func identify(link hw.Interface) (Identity, error) {
 	return id, err
 }
 
-// namespace is the calling thread's. Where process 1 may not be asked, it is taken for the initial one: the careful answer.
+// initialPIDs is the initial PID namespace (PROC_PID_INIT_INO in linux/proc_ns.h), in which process 2 is the kernel's.
+const initialPIDs = "pid:[4026531836]"
+
+// namespace is the calling thread's. Where process 1 may not be asked, the kernel's own threads are, and where that can't be, it is taken for the initial
+// one: the careful answer.
 func namespace() (inode uint64, initial bool, err error) {
 	var here, first unix.Stat_t
 	if err := unix.Stat("/proc/thread-self/ns/net", &here); err != nil {
 		return 0, false, fmt.Errorf("network namespace of this thread: %w", err)
 	}
 	if unix.Stat("/proc/1/ns/net", &first) != nil {
-		return here.Ino, true, nil
+		pids, err := os.Readlink("/proc/self/ns/pid")
+		if err != nil || pids != initialPIDs || unix.Stat("/proc/2/ns/net", &first) != nil {
+			return here.Ino, true, nil
+		}
 	}
 	return here.Ino, here.Ino == first.Ino && here.Dev == first.Dev, nil
 }
@@ -99,12 +106,13 @@ func (id Identity) here(namespace uint64, initial bool, boot string) bool {
 	return id.Namespace == namespace
 }
 
-// find looks for the interface under its number, then under its name. The error is hw.ErrNoInterface where it is
+// find looks for the interface under its number, then under its name, and for a device under any. The error is hw.ErrNoInterface where it is
 // gone.
 func (id Identity) find() (hw.Interface, error) {
 	for _, look := range []func() (hw.Interface, error){
 		func() (hw.Interface, error) { return hw.LookupIndex(id.Index) },
 		func() (hw.Interface, error) { return hw.Lookup(id.Interface) },
+		id.anywhere,
 	} {
 		link, err := look()
 		if errors.Is(err, hw.ErrNoInterface) {

@@ -124,29 +124,41 @@ func parseJournal(path string, b []byte) (*Journal, error) {
 // Pending reads all journals of a state directory, the oldest first; "" is the default one. A file that can't be read is an error, and
 // the others are returned all the same.
 func Pending(dir string) ([]*Journal, error) {
-	entries, err := os.ReadDir(stateDir(dir))
+	list, bad, err := pending(stateDir(dir))
+	for _, b := range bad {
+		err = errors.Join(err, b.err)
+	}
+	return list, err
+}
+
+// badJournal is a file that can't be read as one.
+type badJournal struct {
+	name string // of the file
+	err  error
+}
+
+func pending(dir string) (list []*Journal, bad []badJournal, err error) {
+	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return nil, nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w: %s", ErrJournal, err, stateRemedy)
+		return nil, nil, fmt.Errorf("%w: %w: %s", ErrJournal, err, stateRemedy)
 	}
-	var list []*Journal
-	var errs []error
 	for _, e := range entries {
 		if !strings.HasSuffix(e.Name(), journalSuffix) {
 			continue
 		}
-		j, err := readJournal(filepath.Join(stateDir(dir), e.Name()))
+		j, err := readJournal(filepath.Join(dir, e.Name()))
 		if errors.Is(err, fs.ErrNotExist) { // its run has just put everything back
 			continue
 		}
 		if err != nil {
-			errs = append(errs, err)
+			bad = append(bad, badJournal{e.Name(), err})
 			continue
 		}
 		list = append(list, j)
 	}
 	slices.SortStableFunc(list, func(a, b *Journal) int { return a.Time.Compare(b.Time) })
-	return list, errors.Join(errs...)
+	return list, bad, nil
 }

@@ -121,18 +121,43 @@ func TestLeftOver(t *testing.T) {
 	}
 }
 
-// A journal that can't be read is an error, which says what to do, and the others are restored all the same.
+// A journal that can't be read is an error, which says what to do, and the others are restored all the same. A run is refused by that of its own
+// interface, and told of that of another one.
 func TestJournalThatIsNone(t *testing.T) {
+	link, err := hw.Lookup("lo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := identify(link)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, text := range map[string]string{"cut": `{"interface":"lo","ind`, "empty": "", "of nothing": "{}"} {
 		t.Run(name, func(t *testing.T) {
 			n := newNIC(t)
+			before := n.copy()
 			cfg := n.config(change(t, "ring", "rx=256"))
-			path := filepath.Join(cfg.StateDir, "1.x.y"+journalSuffix)
-			if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			var said []string
+			cfg.Warn = func(s string) { said = append(said, s) }
+			own, other := filepath.Join(cfg.StateDir, id.journalName()), filepath.Join(cfg.StateDir, "1.x.y"+journalSuffix)
+			for _, path := range []string{own, other} {
+				if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if _, err := Begin(t.Context(), cfg); !errors.Is(err, ErrJournal) || !strings.Contains(err.Error(), own) || !strings.Contains(err.Error(), "remove the file") || len(n.ordered) > 0 {
+				t.Errorf("%v; ordered %v", err, n.ordered)
+			}
+			if err := os.Remove(own); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := Begin(t.Context(), cfg); !errors.Is(err, ErrJournal) || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "remove the file") {
-				t.Error(err)
+			said = nil
+			r := begin(t, cfg)
+			if len(said) != 1 || !strings.Contains(said[0], other) || !strings.Contains(said[0], "remove the file") || !strings.Contains(said[0], "isn't of lo") {
+				t.Errorf("said %q", said)
+			}
+			if out, err := r.Restore(); err != nil || !out.Exact || len(before.Diff(n.copy())) > 0 {
+				t.Error(out, err)
 			}
 			n.journal(t, cfg.StateDir, nil)
 			done, err := n.recover(t, cfg.StateDir, "")

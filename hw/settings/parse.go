@@ -2,6 +2,7 @@ package settings
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -45,6 +46,11 @@ func (c Change) Add(g Group, text string) error {
 			c[g] = Values{}
 		}
 		c[g][k] = v
+	}
+	if n, alone := c[g][anyChannels]; g == Channels && alone && len(c[g]) > 1 {
+		rest := maps.Clone(c[g])
+		delete(rest, anyChannels)
+		return fmt.Errorf("%w: channels are both %s and %s: choose one", ErrSyntax, n, rest)
 	}
 	return nil
 }

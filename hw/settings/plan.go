@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/xsend/xsend/hw"
 )
@@ -13,23 +14,23 @@ var cutting = []Group{Channels, Ring, Pause, MTU, RSS, Rule}
 
 // plan turns a change into orders, in the order in which they depend on each other. What can't be is refused before anything is changed; what is as
 // asked for already needs no order.
-func plan(link hw.Interface, c Change, s Snapshot) (orders []request, err error) {
+func (r *Run) plan() (orders []request, err error) {
 	for _, g := range order {
-		if len(c[g]) == 0 {
-			continue
-		}
-		v, err := settle(link, g, c[g], s)
-		if err != nil {
-			return nil, err
-		}
+		v := named(g, r.cfg.Change[g], r.snapshot)
 		todo := Values{}
-		for k, want := range v {
-			if now := s.Values[g][k]; wantedOf(g, now) != want || active(now) != want {
-				todo[k] = want
+		for _, k := range v.keys() {
+			w := wish{group: g, key: k, want: v[k]}
+			if why := possible(r.link, g, k, w.want, r.snapshot); why != nil {
+				if err := r.leaveOut(&w, why); err != nil {
+					return nil, err
+				}
+			} else if now := r.snapshot.Values[g][k]; wantedOf(g, now) != w.want || active(now) != w.want {
+				todo[k] = w.want
 			}
+			r.wishes = append(r.wishes, w)
 		}
 		if len(todo) > 0 {
-			orders = append(orders, request{set: true, group: g, name: link.Name, index: link.Index, values: todo})
+			orders = append(orders, request{set: true, group: g, name: r.link.Name, index: r.link.Index, values: todo})
 		}
 	}
 	return orders, nil
@@ -43,11 +44,8 @@ func wantedOf(g Group, value string) string {
 	return value
 }
 
-// settle finds the names that the interface has for what was asked.
-func settle(link hw.Interface, g Group, asked Values, s Snapshot) (Values, error) {
-	if why, cant := s.Unreadable[g]; cant {
-		return nil, fmt.Errorf("%s: set %s %s: %w: the driver %s doesn't tell it: %s; leave %s out", link.Name, g, asked, ErrRefused, link.Driver, why, flags[g])
-	}
+// named are what was asked for by the names that the interface has for it.
+func named(g Group, asked Values, s Snapshot) Values {
 	v := Values{}
 	for k, want := range asked {
 		if g == Channels && k == anyChannels {
@@ -58,12 +56,7 @@ func settle(link hw.Interface, g Group, asked Values, s Snapshot) (Values, error
 		}
 		v[k] = want
 	}
-	for _, k := range v.keys() {
-		if err := possible(link, g, k, v[k], s); err != nil {
-			return nil, err
-		}
-	}
-	return v, nil
+	return v
 }
 
 // anyOf are the channels that a plain number means.
@@ -77,17 +70,36 @@ func anyOf(s Snapshot) []string {
 func possible(link hw.Interface, g Group, k, want string, s Snapshot) error {
 	now, known := s.Values[g][k]
 	subject := fmt.Sprintf("%s: set %s=%s", link.Name, Name(g, k), want)
+	why, unreadable := s.Unreadable[g]
 	switch {
+	case unreadable:
+		return fmt.Errorf("%s: %w: the driver %s doesn't tell it: %s; leave %s out", subject, ErrRefused, link.Driver, why, flags[g])
 	case !known && g == Feature:
 		return fmt.Errorf("%s: %w: %s has no such feature: %s", subject, ErrRefused, link.Name, closest(k, s.Values[g]))
 	case !known:
 		return fmt.Errorf("%s: %w: %s has no such setting: leave it out", subject, ErrRefused, link.Name)
 	case g == Feature && isFixed(now) && active(now) != want:
 		return fmt.Errorf("%s: %w: it is %s, the driver %s doesn't let it be changed now: leave it out", subject, ErrRefused, now, link.Driver)
+	case g == Channels && s.most[g][k] == "0":
+		return fmt.Errorf("%s: %w: %s has no %s channels: %s", subject, ErrRefused, link.Name, k, channelsOf(s))
 	case above(want, s.most[g][k]):
 		return fmt.Errorf("%s: %w: the driver %s takes at most %s: choose up to that", subject, ErrRefused, link.Driver, s.most[g][k])
 	}
 	return nil
+}
+
+// channelsOf is a hint at the channels that the interface has.
+func channelsOf(s Snapshot) string {
+	var kinds, flag []string
+	for _, k := range keysOf[Channels] {
+		if most, _ := strconv.Atoi(s.most[Channels][k]); most > 0 {
+			kinds, flag = append(kinds, fmt.Sprintf("%s, at most %d", k, most)), append(flag, k+"=N")
+		}
+	}
+	if len(kinds) == 0 {
+		return "it has none that can be set: leave " + flags[Channels] + " out"
+	}
+	return fmt.Sprintf("it has %s: choose %s %s", strings.Join(kinds, " and "), flags[Channels], strings.Join(flag, ","))
 }
 
 // above compares numbers; where the kernel names no limit there is none.

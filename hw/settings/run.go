@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -19,6 +18,10 @@ type Config struct {
 	Change    Change // may be empty with Steer
 	Steer     *Steer // nil: answers arrive where they like
 	Force     bool   // do also what could cut the machine off
+	// Fallback leaves out what is refused, and says so: Setting.Refused, Steered.Evidence.
+	Fallback bool
+	// Keep writes the journal and starts the guardian even where nothing is to be set: for what attaching a program or binding a socket may take along.
+	Keep bool
 	// StateDir is where the journal and the lock are; "" = $XSEND_STATE_DIR, or DefaultStateDir.
 	StateDir string
 	// Guardian is a command line that calls Guard with what follows it as arguments; empty = none, and what a killed run has
@@ -43,6 +46,7 @@ type Setting struct {
 	Before    string `json:"before"`
 	Active    string `json:"active"`            // as it was read back
 	Clamped   bool   `json:"clamped,omitempty"` // the kernel took another value than was requested
+	Refused   string `json:"refused,omitempty"` // why it was left out, with Fallback
 }
 
 // Run is an interface that is set as a run wants it, until Restore.
@@ -53,9 +57,11 @@ type Run struct {
 	snapshot Snapshot
 	journal  *Journal // nil where nothing had to be changed
 	guardian *guardian
+	wishes   []wish // what was asked for, in order
 	settings []Setting
 	way      *way      // that answers are steered; nil = they aren't
 	steering []Setting // that are there for it
+	straying string    // why they aren't steered, with Fallback
 
 	over     bool
 	restored Restored
@@ -121,38 +127,29 @@ func (r *Run) begin(id Identity) (err error) {
 	if err := r.leftOver(id); err != nil {
 		return err
 	}
-	orders, err := plan(r.link, r.cfg.Change, r.snapshot)
+	orders, err := r.plan()
 	if err != nil {
+		return err
+	}
+	if orders, err = r.allowed(orders); err != nil {
 		return err
 	}
 	ways, err := r.steerable()
 	if err != nil {
 		return err
 	}
-	every := slices.Concat(orders, ordersOf(ways))
-	if err := r.allowed(every); err != nil {
-		return err
-	}
-	if len(every) > 0 {
+	if len(orders)+len(ordersOf(ways)) > 0 || r.cfg.Keep {
 		if err := r.guard(id); err != nil {
 			return err
 		}
 	}
-	if err := r.apply(orders); err != nil {
+	if err := r.apply(orders, r.orderRefused); err != nil {
 		return err
 	}
 	if err := r.steer(); err != nil {
 		return err
 	}
 	return r.readBack()
-}
-
-// allowed refuses orders that could cut the machine off.
-func (r *Run) allowed(orders []request) error {
-	if r.cfg.Force {
-		return nil
-	}
-	return r.cfg.dangers.check(r.link, orders)
 }
 
 // guard writes the journal and starts the guardian: from here on what is changed will be put back.
@@ -172,9 +169,15 @@ func (r *Run) guard(id Identity) (err error) {
 
 // leftOver looks for journals of this interface: where a dead run's changes are still there, they would be taken for the original.
 func (r *Run) leftOver(id Identity) error {
-	list, err := Pending(r.cfg.StateDir)
+	list, bad, err := pending(r.cfg.StateDir)
 	if err != nil {
 		return err
+	}
+	for _, b := range bad { // the name says whose it is
+		if b.name == id.journalName() {
+			return b.err
+		}
+		r.cfg.Warn(fmt.Sprintf("%v; it isn't of %s, which is set all the same", b.err, r.link.Name))
 	}
 	for _, j := range list {
 		if !j.here(id.Namespace, id.Initial, id.Boot) || j.Interface != id.Interface && !j.same(id) {
@@ -202,15 +205,19 @@ func (r *Run) leftOver(id Identity) error {
 	return nil
 }
 
-func (r *Run) apply(orders []request) error {
+// apply gives orders. What is refused is told to refused, whose error ends it.
+func (r *Run) apply(orders []request, refused func(o request, keys []string, why error) error) error {
 	for _, o := range orders {
 		r.cfg.step("before " + string(o.group))
 		if _, err := r.cfg.do(o); err != nil {
-			return setError(o, err, r.snapshot.most[o.group])
+			if err := refused(o, o.values.keys(), setError(o, err, r.snapshot.most[o.group])); err != nil {
+				return err
+			}
+			continue
 		}
 		r.cfg.step("after " + string(o.group))
 		if o.group == Feature {
-			if err := r.featuresTaken(o); err != nil {
+			if err := r.featuresTaken(o, refused); err != nil {
 				return err
 			}
 		}
@@ -219,7 +226,7 @@ func (r *Run) apply(orders []request) error {
 }
 
 // featuresTaken reads back at once: ETHTOOL_SFEATURES succeeds while it refuses.
-func (r *Run) featuresTaken(o request) error {
+func (r *Run) featuresTaken(o request, refused func(o request, keys []string, why error) error) error {
 	now, err := r.cfg.do(request{group: Feature, name: o.name, index: o.index})
 	if err != nil {
 		return fmt.Errorf("%s: read features: %w", o.name, explain(err))
@@ -231,9 +238,11 @@ func (r *Run) featuresTaken(o request) error {
 		}
 		remedy := "the driver refuses it: leave it out"
 		if wanted(state) == o.values[k] {
-			remedy = "it depends on another feature, as segmentation does on scatter-gather and that on a checksum: give that with --set, too"
+			remedy = "it depends on another feature, as segmentation does on scatter-gather and that on a checksum: turn that on, too, with \"ethtool -K\" or --set of \"xsend send\""
 		}
-		return fmt.Errorf("%s: set %s=%s: %w: the kernel keeps it %s: %s", o.name, k, o.values[k], ErrRefused, state, remedy)
+		if err := refused(o, []string{k}, fmt.Errorf("%s: set %s=%s: %w: the kernel keeps it %s: %s", o.name, k, o.values[k], ErrRefused, state, remedy)); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -246,20 +255,13 @@ func (r *Run) readBack() error {
 	}
 	r.settings = nil
 	asked := map[string]bool{}
-	for _, g := range order {
-		v, err := settle(r.link, g, r.cfg.Change[g], r.snapshot)
-		if err != nil && len(r.cfg.Change[g]) > 0 {
+	for i := range r.wishes {
+		s, err := r.granted(&r.wishes[i], now)
+		if err != nil {
 			return err
 		}
-		for _, k := range v.keys() {
-			is := now.Values[g].or(k, absent)
-			s := Setting{Name: Name(g, k), Requested: v[k], Before: r.snapshot.Values[g].or(k, absent), Active: is, Clamped: active(is) != v[k]}
-			if s.Clamped && g == Feature {
-				return fmt.Errorf("%s: set %s=%s: %w: another change made it %s: leave that out", r.link.Name, k, v[k], ErrRefused, is)
-			}
-			asked[s.Name] = true
-			r.settings = append(r.settings, s)
-		}
+		asked[s.Name] = true
+		r.settings = append(r.settings, s)
 	}
 	for _, of := range r.steering {
 		asked[of.Name] = true
@@ -272,6 +274,22 @@ func (r *Run) readBack() error {
 	}
 	r.tell()
 	return nil
+}
+
+// granted is what became of a wish.
+func (r *Run) granted(w *wish, now Snapshot) (Setting, error) {
+	is := now.Values[w.group].or(w.key, absent)
+	s := Setting{Name: Name(w.group, w.key), Requested: w.want, Before: r.snapshot.Values[w.group].or(w.key, absent), Active: is}
+	if w.refused == "" && active(is) != w.want {
+		s.Clamped = w.group != Feature
+		if !s.Clamped {
+			if err := r.leaveOut(w, fmt.Errorf("%s: set %s=%s: %w: another change made it %s: leave that out", r.link.Name, w.key, w.want, ErrRefused, is)); err != nil {
+				return s, err
+			}
+		}
+	}
+	s.Refused = w.refused
+	return s, nil
 }
 
 func (r *Run) tell() {

@@ -227,7 +227,7 @@ func TestClampedIsReported(t *testing.T) {
 	var said []string
 	cfg.Warn = func(s string) { said = append(said, s) }
 	r := begin(t, cfg)
-	if got, want := setting(t, r, "ring.rx"), (Setting{"ring.rx", "1000", "512", "1024", true}); got != want {
+	if got, want := setting(t, r, "ring.rx"), (Setting{"ring.rx", "1000", "512", "1024", true, ""}); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 	if len(said) != 1 || !strings.Contains(said[0], "ring.rx was asked to be 1000 and is 1024") {
@@ -254,6 +254,7 @@ func TestUndoneByAnotherChange(t *testing.T) {
 
 func TestRefusedBeforeAnythingIsChanged(t *testing.T) {
 	without := func(g Group) func(*nic) { return func(n *nic) { delete(n.state, g) } }
+	paired := func(n *nic) { n.most[Channels] = Values{"rx": "4", "tx": "2", "combined": "0"} }
 	for _, row := range []struct {
 		group, text string
 		edit        func(*nic)
@@ -264,9 +265,11 @@ func TestRefusedBeforeAnythingIsChanged(t *testing.T) {
 		{"feature", "nonsense=on", nil, []string{"no such feature", "ethtool -k"}},
 		{"feature", "highdma=off", nil, []string{"set highdma=off", "on [fixed]", "leave it out"}},
 		{"channels", "9", nil, []string{"channels.combined=9", "at most 8"}},
-		{"channels", "rx=1", nil, []string{"channels.rx=1", "at most 0"}},
+		{"channels", "rx=1", nil, []string{"channels.rx=1", "lo has no rx channels", "it has combined, at most 8: choose --set-channels combined=N"}},
+		{"channels", "combined=1", paired, []string{"lo has no combined channels", "it has rx, at most 4 and tx, at most 2: choose --set-channels rx=N,tx=N"}},
+		{"channels", "tx=1", func(n *nic) { n.most[Channels] = Values{"rx": "0", "tx": "0", "combined": "0"} }, []string{"none that can be set", "leave --set-channels out"}},
 		{"ring", "rx=5000", nil, []string{"ring.rx=5000", "at most 4096"}},
-		{"ring", "rx=256", without(Ring), []string{"set ring rx=256", "operation not supported", "--set-ring"}},
+		{"ring", "rx=256", without(Ring), []string{"set ring.rx=256", "operation not supported", "--set-ring"}},
 		{"pause", "rx=off", without(Pause), []string{"operation not supported", "--set-pause"}},
 		{"coalesce", "rx-usecs=1", without(Coalesce), []string{"operation not supported", "--set-coalesce"}},
 		{"channels", "2", without(Channels), []string{"operation not supported", "--set-channels"}},

@@ -26,7 +26,7 @@ const (
 	WayAll  Way = "all"
 )
 
-// Steered says which way answers take. The zero Steered is that nobody asked.
+// Steered says which way answers take. The zero Steered is that nobody asked; without a way, Evidence is why there is none.
 type Steered struct {
 	Way      Way
 	Evidence string
@@ -185,15 +185,29 @@ func (r *Run) steerable() (list []way, err error) {
 	}
 	list, cant := s.ways(r.link, r.snapshot)
 	if len(list) == 0 && len(r.cfg.Change[Channels]) == 0 {
-		return nil, s.refused(r.link, cant)
+		return nil, r.stray(s.refused(r.link, cant))
+	}
+	if err := r.harmless(ordersOf(list)); err != nil {
+		return nil, r.stray(err)
 	}
 	return list, nil
+}
+
+// stray goes on with answers that arrive where they like, if that is allowed.
+func (r *Run) stray(why error) error {
+	if !r.cfg.Fallback {
+		return why
+	}
+	r.straying = why.Error()
+	r.cfg.Warn(r.straying + ": answers are not steered")
+	r.steering = []Setting{{Name: "steer", Requested: r.cfg.Steer.targets(), Before: off, Active: off, Refused: r.straying}}
+	return nil
 }
 
 // steer tries one way after the other, behind everything else that is changed.
 func (r *Run) steer() error {
 	s := r.cfg.Steer
-	if s == nil {
+	if s == nil || r.straying != "" {
 		return nil
 	}
 	now, err := r.cfg.do.snapshot(r.link.Name, r.link.Index)
@@ -201,8 +215,8 @@ func (r *Run) steer() error {
 		return err
 	}
 	list, cant := s.ways(r.link, now)
-	if err := r.allowed(ordersOf(list)); err != nil { // channels may have made it another way
-		return err
+	if err := r.harmless(ordersOf(list)); err != nil { // channels may have made it another way
+		return r.stray(err)
 	}
 	for _, w := range list {
 		refused := r.try(&w)
@@ -213,7 +227,7 @@ func (r *Run) steer() error {
 		r.undo(w, now)
 		cant = append(cant, fmt.Sprintf("%s: %v", w.Way, refused))
 	}
-	return s.refused(r.link, cant)
+	return r.stray(s.refused(r.link, cant))
 }
 
 // try takes a way and reads back whether it is there.
@@ -222,7 +236,7 @@ func (r *Run) try(w *way) error {
 		r.steering = []Setting{r.steerSetting(w)}
 		return nil
 	}
-	if err := r.apply(w.orders); err != nil {
+	if err := r.apply(w.orders, func(_ request, _ []string, why error) error { return why }); err != nil {
 		return err
 	}
 	now, err := r.cfg.do(request{group: w.group, name: r.link.Name, index: r.link.Index})
@@ -272,7 +286,7 @@ func (r *Run) undo(w way, was Snapshot) {
 // Steering is the way that answers take.
 func (r *Run) Steering() Steered {
 	if r.way == nil {
-		return Steered{}
+		return Steered{Evidence: r.straying}
 	}
 	return r.way.Steered
 }

@@ -63,7 +63,9 @@ func TestSteadyStack(t *testing.T) {
 			if alone.RxCount != 4 {
 				wrong++
 			}
-			onFreshStack(n, func() { got, err = askSteadily(e, request{group: Channels, name: veth}) })
+			onFreshStack(n, func() {
+				steady.Call(func() { got, err = ask(e, request{group: Channels, name: veth}) })
+			})
 			if err == nil && got.values["rx"] != "4" {
 				err = errors.New("rx=" + got.values["rx"] + " at a depth of " + strconv.Itoa(n))
 			}

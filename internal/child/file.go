@@ -72,6 +72,14 @@ func writePattern(to io.Writer, size int64) error {
 	return w.Flush()
 }
 
+// Made is the path of a file that MakeFile made, and "" of another one.
+func (f *File) Made() string {
+	if !f.made {
+		return ""
+	}
+	return f.Path
+}
+
 // Remove removes a file that MakeFile made, and no other.
 func (f *File) Remove() error {
 	if !f.made {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/xsend/xsend/internal/child"
 	"github.com/xsend/xsend/internal/lab"
+	"github.com/xsend/xsend/internal/race"
 )
 
 // port is what the receiver listens on, in its own namespace.
@@ -32,13 +33,15 @@ var ErrProof = errors.New("demo failed")
 // Config is one demonstration.
 type Config struct {
 	Self string // the program to run
-	File string // what to send; "" is a file of DefaultSize made for it
-	MTU  int    // of the lab, bytes; 0 is the lab's default
+	// Keeper is a command line that calls Keep with what follows it as arguments; empty = none, and a demonstration that is killed leaves what it made.
+	Keeper []string
+	File   string // what to send; "" is a file of DefaultSize made for it
+	MTU    int    // of the lab, bytes; 0 is the lab's default
 
 	// What is asked of the sender, as the flags of "xsend send" of these names have it; "" is its default.
 	Checksum, RXChecksum, SG, Mode, Attach string
-	Fallback                               bool // take the engine's checksums where Checksum would be refused
-	Audit, Trap                            bool
+	Fallback                               bool     // go on without what would be refused
+	Flags                                  []string // further ones of "xsend send", as they are given to it
 
 	// Say is told what is being done, a sentence at a time.
 	Say func(string)
@@ -64,6 +67,7 @@ type Result struct {
 
 	Send json.RawMessage `json:"send,omitempty"` // the sender's report
 	Sink json.RawMessage `json:"sink,omitempty"` // the receiver's
+	Race *race.Result    `json:"race,omitempty"` // what Race returned, where it was asked for
 }
 
 // Run makes the lab, sends, compares, and removes everything.
@@ -77,6 +81,11 @@ func Run(ctx context.Context, cfg Config) (res Result, err error) {
 	res.File, res.Bytes, res.SHA256 = file.Path, file.Size, file.SHA256
 
 	name := "xsend-demo-" + strconv.Itoa(os.Getpid())
+	keep, err := startKeeper(cfg.Keeper, name, file.Made())
+	if err != nil {
+		return res, fmt.Errorf("%w: %w", ErrNotStarted, err)
+	}
+	defer keep.dismiss()
 	cfg.Say(fmt.Sprintf("making the network namespaces %s-a and %s-b, joined by a veth pair", name, name))
 	l, err := lab.Up(ctx, lab.Config{Name: name, MTU: cfg.MTU})
 	if err != nil {

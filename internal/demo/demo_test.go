@@ -50,7 +50,6 @@ func TestArguments(t *testing.T) {
 		"send --hash --checksum hw --rx-checksum verify --sg on --mode copy --attach generic --allow-fallback": {
 			Checksum: "hw", RXChecksum: "verify", SG: "on", Mode: "copy", Attach: "generic", Fallback: true,
 		},
-		"send --hash --audit --trap": {Audit: true, Trap: true},
 	} {
 		if got := strings.Join(cfg.arguments(), " "); got != want {
 			t.Errorf("%q, want %q", got, want)

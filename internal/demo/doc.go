@@ -5,7 +5,9 @@
 // A lab of a name of its own, a file if none is given, the two children, and the proof: the SHA-256 of the
 // file, of what the sender says it sent and of what the receiver got must be the same, and the kernel's own
 // count of TCP segments sent in the sender's namespace must not move, since xsend's segments go past it.
-// Everything that it made is gone when Run returns, after an error and an interruption too.
+// Race is the second half: the short race of package race, with a lab of its own.
+// Everything that it made is gone when Run, or Race, returns, after an error and an interruption too; after SIGKILL its keeper, a process of
+// its own, removes it.
 //
 // # What it refuses
 //

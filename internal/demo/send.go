@@ -52,13 +52,8 @@ func (c *Config) arguments() []string {
 			args = append(args, f.name, f.value)
 		}
 	}
-	for _, f := range []struct {
-		name string
-		on   bool
-	}{{"--allow-fallback", c.Fallback}, {"--audit", c.Audit}, {"--trap", c.Trap}} {
-		if f.on {
-			args = append(args, f.name)
-		}
+	if c.Fallback {
+		args = append(args, "--allow-fallback")
 	}
-	return args
+	return append(args, c.Flags...)
 }

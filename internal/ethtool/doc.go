@@ -1,5 +1,5 @@
-// Package ethtool reads and sets the few offloads that have a pair of ethtool commands of their own, which every kernel
-// knows.
+// Package ethtool is the one way to ethtool's ioctls: github.com/safchain/ethtool where that covers a setting, called so that what it passes to the kernel
+// doesn't move ([Ask]); and the few offloads that have a pair of commands of their own, which every kernel knows.
 //
 // # What it refuses
 //

@@ -1,5 +1,3 @@
-// Package kerneltcp opens connections of the kernel's TCP for those that compare xsend with it. It owns nothing: the
-// descriptor is the caller's.
 package kerneltcp
 
 import (

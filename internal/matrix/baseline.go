@@ -38,7 +38,8 @@ type CPU struct {
 
 // LocalStream is a connection by its own address. Its JSON names are stable.
 type LocalStream struct {
-	Local netip.AddrPort `json:"local"`
+	Local   netip.AddrPort `json:"local"`
+	PathMTU int            `json:"pmtu"` // bytes; 0: not known
 }
 
 // Baseline sends the pattern to ADDR:PORT by way of an interface with the kernel's TCP for that long, and waits until the
@@ -62,7 +63,7 @@ func Baseline(call, target, link string, seconds float64) (r BaselineReport, err
 	if err := f.pour(begin.Add(time.Duration(seconds * float64(time.Second)))); err != nil {
 		return r, fmt.Errorf("%s: %w", call, err)
 	}
-	if err := finish(fd); err != nil {
+	if err := kerneltcp.Finish(fd, farewell); err != nil {
 		return r, err
 	}
 	r.Seconds = time.Since(begin).Seconds()
@@ -72,27 +73,6 @@ func Baseline(call, target, link string, seconds float64) (r BaselineReport, err
 	return r, errors.Join(r.socket(fd), r.evidence(fd, f, link))
 }
 
-// finish closes behind what was sent and waits for the peer's FIN: everything is ACKed then.
-func finish(fd int) error {
-	if err := unix.Shutdown(fd, unix.SHUT_WR); err != nil {
-		return fmt.Errorf("shutdown: %w", err)
-	}
-	limit := unix.NsecToTimeval(int64(farewell))
-	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &limit); err != nil {
-		return fmt.Errorf("set SO_RCVTIMEO: %w", err)
-	}
-	for buf := make([]byte, 4096); ; {
-		n, err := unix.Read(fd, buf)
-		switch {
-		case errors.Is(err, unix.EINTR):
-		case err != nil:
-			return fmt.Errorf("the peer doesn't close: %w", err)
-		case n == 0:
-			return nil
-		}
-	}
-}
-
 // socket takes over what the kernel counted.
 func (r *BaselineReport) socket(fd int) error {
 	info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
@@ -100,18 +80,11 @@ func (r *BaselineReport) socket(fd int) error {
 		return fmt.Errorf("read TCP_INFO: %w", err)
 	}
 	r.Segments, r.Retransmits, r.MSS = uint64(info.Segs_out), uint64(info.Total_retrans), int(info.Snd_mss)
-	local, err := unix.Getsockname(fd)
+	at, err := kerneltcp.Local(fd)
 	if err != nil {
-		return fmt.Errorf("read the local address: %w", err)
+		return err
 	}
-	var at netip.AddrPort
-	switch a := local.(type) {
-	case *unix.SockaddrInet4:
-		at = netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port))
-	case *unix.SockaddrInet6:
-		at = netip.AddrPortFrom(netip.AddrFrom16(a.Addr).Unmap(), uint16(a.Port))
-	}
-	r.Streams = []LocalStream{{at}}
+	r.Streams = []LocalStream{{at, int(info.Pmtu)}}
 	return nil
 }
 

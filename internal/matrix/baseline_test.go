@@ -2,7 +2,6 @@ package matrix
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"net"
 	"net/netip"
@@ -90,7 +89,7 @@ func TestNothingIsWrittenTooEarly(t *testing.T) {
 			}
 		}
 		var r BaselineReport
-		if err := errors.Join(finish(fd), r.socket(fd)); err != nil {
+		if err := errors.Join(kerneltcp.Finish(fd, farewell), r.socket(fd)); err != nil {
 			t.Fatal(err)
 		}
 		if v := verdictOn(t, to, r.Streams[0].Local); v.Bytes != steps*64<<10 || (v.WrongBytes > 0) != c.hasty {
@@ -101,44 +100,21 @@ func TestNothingIsWrittenTooEarly(t *testing.T) {
 	}
 }
 
-// notification is a control message as the kernel makes it.
-func notification(first, last uint32, code byte) []byte {
-	b := make([]byte, unix.CmsgSpace(16))
-	binary.NativeEndian.PutUint64(b, uint64(unix.CmsgLen(16)))
-	binary.NativeEndian.PutUint32(b[8:], unix.IPPROTO_IP)
-	binary.NativeEndian.PutUint32(b[12:], unix.IP_RECVERR)
-	b[16+4], b[16+6] = unix.SO_EE_ORIGIN_ZEROCOPY, code
-	binary.NativeEndian.PutUint32(b[16+8:], first)
-	binary.NativeEndian.PutUint32(b[16+12:], last)
-	return b
-}
-
 // TestNotifications: a block is free when all calls that sent from it were notified, in whatever order and over the end of
 // their numbers; a range that can't be is refused.
 func TestNotifications(t *testing.T) {
 	f := &feed{calls: map[uint32]int{^uint32(0): 1, 0: 1, 1: 2, 2: 3}, held: []int{0, 2, 1, 1}}
-	if err := f.note(notification(2, 2, 0)); err != nil || f.held[3] != 0 || f.held[1] != 2 {
+	if err := f.note([]kerneltcp.Notice{{First: 2, Last: 2}}); err != nil || f.held[3] != 0 || f.held[1] != 2 {
 		t.Errorf("%v, %v", f.held, err)
 	}
-	if err := f.note(notification(^uint32(0), 1, unix.SO_EE_CODE_ZEROCOPY_COPIED)); err != nil || f.held[1] != 0 || f.held[2] != 0 {
+	if err := f.note([]kerneltcp.Notice{{First: ^uint32(0), Last: 1, Copied: true}}); err != nil || f.held[1] != 0 || f.held[2] != 0 {
 		t.Errorf("%v, %v", f.held, err)
 	}
 	if f.completed != 4 || f.copied != 3 || len(f.calls) != 0 {
 		t.Errorf("%d notified, %d copied, %v left", f.completed, f.copied, f.calls)
 	}
 	f.calls[9] = 0
-	if err := f.note(notification(9, 8, 0)); err == nil {
+	if err := f.note([]kerneltcp.Notice{{First: 9, Last: 8}}); err == nil {
 		t.Error("a range of all numbers was taken")
 	}
-}
-
-func FuzzNotification(f *testing.F) {
-	f.Add(notification(0, 1, 1))
-	f.Fuzz(func(t *testing.T, control []byte) {
-		x := &feed{calls: map[uint32]int{0: 0, 1: 0, 2: 1}, held: []int{2, 1}}
-		_ = x.note(control)
-		if x.held[0] < 0 || x.held[1] < 0 || int(x.completed)+len(x.calls) != 3 {
-			t.Errorf("%v, %d notified, %d left", x.held, x.completed, len(x.calls))
-		}
-	})
 }

@@ -56,10 +56,35 @@ type report struct {
 		Down    uint64 `json:"down"`
 		Dead    uint64 `json:"dead"`
 	} `json:"kicks"`
-	Streams []struct {
-		Local netip.AddrPort `json:"local"`
-	} `json:"streams"`
-	Offload []Knob `json:"offload"` // older versions have none
+	Streams []LocalStream `json:"streams"`
+	Offload []Knob        `json:"offload"` // older versions have none
+}
+
+// Bytes of a packet that are not payload.
+const (
+	headers4   = 20 + 20
+	headers6   = 40 + 20
+	timestamps = 12 // https://www.rfc-editor.org/rfc/rfc7323#section-3.2, padded
+)
+
+// limited says why segments carry less than the row's MTU allows; "" where they don't.
+func (r *report) limited(cell Cell) string {
+	if len(r.Streams) == 0 || r.MSS == 0 {
+		return ""
+	}
+	s := r.Streams[0]
+	most := cell.MTU - headers4 - timestamps
+	if s.Local.Addr().Unmap().Is6() {
+		most = cell.MTU - headers6 - timestamps
+	}
+	if r.MSS >= most {
+		return ""
+	}
+	why := fmt.Sprintf("peer's MSS %d, with timestamps", r.MSS+timestamps)
+	if s.PathMTU > 0 && s.PathMTU < cell.MTU {
+		why = fmt.Sprintf("path MTU %d", s.PathMTU)
+	}
+	return fmt.Sprintf("segments carry %d of %d bytes: %s", r.MSS, most, why)
 }
 
 func (r *report) kicks() uint64 {

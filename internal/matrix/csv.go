@@ -43,6 +43,7 @@ var columns = []struct {
 	{"wrong_bytes", func(r *Row) string { return strconv.FormatInt(r.WrongBytes, 10) }},
 	{"first_wrong", func(r *Row) string { return strconv.FormatInt(r.FirstWrong, 10) }},
 	{"mss", func(r *Row) string { return strconv.Itoa(r.MSS) }},
+	{"limited", func(r *Row) string { return r.Limited }},
 	{"knobs", func(r *Row) string {
 		var all []string
 		for _, k := range r.Knobs {

@@ -26,19 +26,22 @@ func (k Knob) String() string {
 	return b.String()
 }
 
+// unasked is what "xsend send" calls requested where nothing was.
+const unasked = "default"
+
 // Evidence is what is known of a knob, and in which rows.
 type Evidence struct {
 	Knob Knob
 	Rows []int
 }
 
-// Evidence lists what is known of knobs, the same once, in order of rows. What a report says without evidence is left out where
+// Evidence lists what is known of knobs, the same once, in order of rows. What nobody asked for is left out, and what a report says without evidence where
 // it is as asked for: the row says it.
 func (r *Result) Evidence() (list []Evidence) {
 	at := map[Knob]int{}
 	for i := range r.Rows {
 		for _, k := range r.Rows[i].Knobs {
-			if k.Evidence == "" && k.Active == k.Requested {
+			if k.Requested == unasked || k.Evidence == "" && k.Active == k.Requested {
 				continue
 			}
 			n, ok := at[k]

@@ -1,12 +1,11 @@
 package matrix
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"syscall"
 	"time"
 
+	"github.com/xsend/xsend/internal/kerneltcp"
 	"github.com/xsend/xsend/internal/pattern"
 	"golang.org/x/sys/unix"
 )
@@ -165,76 +164,42 @@ func (f *feed) await(i int) error {
 
 // notified takes the notifications that are there; it waits for one if asked to.
 func (f *feed) notified(wait bool) error {
-	control := make([]byte, 128)
 	for {
-		_, n, _, _, err := unix.Recvmsg(f.fd, nil, control, unix.MSG_ERRQUEUE|unix.MSG_DONTWAIT)
+		notices, empty, err := kerneltcp.Notices(f.fd)
 		switch {
-		case errors.Is(err, unix.EINTR):
-			continue
-		case errors.Is(err, unix.EAGAIN) && !wait:
+		case err != nil:
+			return err
+		case empty && !wait:
 			return nil
-		case errors.Is(err, unix.EAGAIN):
-			if err := f.sleep(); err != nil {
+		case empty:
+			if err := kerneltcp.AwaitNotice(f.fd, farewell); err != nil {
 				return err
 			}
 			continue
-		case err != nil:
-			return fmt.Errorf("read the error queue: %w", err)
 		}
-		if err := f.note(control[:n]); err != nil {
+		if err := f.note(notices); err != nil {
 			return err
 		}
 		wait = false
 	}
 }
 
-// sleep returns when something may be on the error queue. That is POLLERR, which nobody has to ask for.
-func (f *feed) sleep() error {
-	state := []unix.PollFd{{Fd: int32(f.fd)}}
-	ready, err := unix.Poll(state, int(farewell.Milliseconds()))
-	switch {
-	case errors.Is(err, unix.EINTR):
-		return nil
-	case err != nil:
-		return fmt.Errorf("poll: %w", err)
-	case ready == 0:
-		return errors.New("no notification came")
-	}
-	if n, err := unix.GetsockoptInt(f.fd, unix.SOL_SOCKET, unix.SO_ERROR); err == nil && n != 0 {
-		return syscall.Errno(n)
-	}
-	if state[0].Revents&unix.POLLHUP != 0 {
-		return errors.New("the connection has ended")
-	}
-	return nil
-}
-
-// note takes over a notification: struct sock_extended_err of linux/errqueue.h, with a range of calls.
-func (f *feed) note(control []byte) error {
-	messages, err := unix.ParseSocketControlMessage(control)
-	if err != nil {
-		return fmt.Errorf("read the error queue: %w", err)
-	}
-	for _, m := range messages {
-		of4 := m.Header.Level == unix.IPPROTO_IP && m.Header.Type == unix.IP_RECVERR
-		of6 := m.Header.Level == unix.IPPROTO_IPV6 && m.Header.Type == unix.IPV6_RECVERR
-		if !of4 && !of6 || len(m.Data) < 16 || m.Data[4] != unix.SO_EE_ORIGIN_ZEROCOPY {
-			continue
+// note takes over notifications of ranges of calls.
+func (f *feed) note(notices []kerneltcp.Notice) error {
+	for _, n := range notices {
+		if n.Last-n.First >= uint32(len(f.calls)) {
+			return fmt.Errorf("the kernel notifies of calls %d to %d, and %d are under way", n.First, n.Last, len(f.calls))
 		}
-		first, last := binary.NativeEndian.Uint32(m.Data[8:]), binary.NativeEndian.Uint32(m.Data[12:])
-		if last-first >= uint32(len(f.calls)) {
-			return fmt.Errorf("the kernel notifies of calls %d to %d, and %d are under way", first, last, len(f.calls))
-		}
-		for id := first; ; id++ {
+		for id := n.First; ; id++ {
 			if i, ok := f.calls[id]; ok {
 				delete(f.calls, id)
 				f.held[i]--
 				f.completed++
-				if m.Data[6]&unix.SO_EE_CODE_ZEROCOPY_COPIED != 0 {
+				if n.Copied {
 					f.copied++
 				}
 			}
-			if id == last {
+			if id == n.Last {
 				break
 			}
 		}

@@ -1,6 +1,7 @@
 package matrix
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -504,5 +505,46 @@ func TestPrice(t *testing.T) {
 	}
 	if _, err := Ask(Config{Interface: "lo", Target: "x"}); err == nil || !strings.Contains(err.Error(), "give HOST:PORT") {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestLimited: a row whose segments are smaller than its MTU says so, and why.
+func TestLimited(t *testing.T) {
+	for _, c := range []struct {
+		local          string
+		mtu, mss, path int
+		want           string
+	}{
+		{"192.0.2.1:4000", 9000, 1448, 0, "segments carry 1448 of 8948 bytes: peer's MSS 1460, with timestamps"},
+		{"192.0.2.1:4000", 9000, 1448, 9000, "segments carry 1448 of 8948 bytes: peer's MSS 1460, with timestamps"},
+		{"192.0.2.1:4000", 9000, 1348, 1400, "segments carry 1348 of 8948 bytes: path MTU 1400"},
+		{"192.0.2.1:4000", 9000, 8948, 0, ""},
+		{"192.0.2.1:4000", 1500, 1460, 0, ""}, // no timestamps
+		{"[2001:db8::1]:4000", 1500, 1428, 0, ""},
+		{"[2001:db8::1]:4000", 1500, 1408, 0, "segments carry 1408 of 1428 bytes: peer's MSS 1420, with timestamps"},
+	} {
+		r := report{MSS: c.mss, Streams: []LocalStream{{netip.MustParseAddrPort(c.local), c.path}}}
+		if got := r.limited(Cell{MTU: c.mtu}); got != c.want {
+			t.Errorf("%+v: %q", c, got)
+		}
+	}
+	s := newStage(t)
+	s.cfg.MTUs = []int{1500, 9000}
+	child := s.child
+	s.child = func(args []string, n int) (ended, error) {
+		e, err := child(args, n)
+		if value(args, "--mtu") == "9000" {
+			e.out = bytes.Replace(e.out, []byte(`"mtu":1500`), []byte(`"mtu":9000`), 1)
+		}
+		return e, err
+	}
+	res := s.must()
+	for _, row := range res.Rows {
+		if (row.Limited != "") != (row.MTU == 9000) || row.Outcome != Done {
+			t.Errorf("%v: %s, %q", row.Cell, row.Outcome, row.Limited)
+		}
+	}
+	if want := len(res.Rows) / 2; res.Limited != want {
+		t.Errorf("%d limited rows, want %d", res.Limited, want)
 	}
 }

@@ -32,6 +32,7 @@ type Result struct {
 	Impossible int `json:"impossible"`
 	Failed     int `json:"failed"`
 	Wrong      int `json:"wrong"`
+	Limited    int `json:"limited"` // of those with figures: segments were smaller than the MTU allows
 }
 
 // Figure is a median of a row's runs. Its JSON names are stable.
@@ -61,7 +62,8 @@ type Row struct {
 	WrongBytes int64  `json:"wrong_bytes"`    // of them
 	FirstWrong int64  `json:"first_wrong"`    // offset in the first run that had any, -1 without one
 	MSS        int    `json:"mss"`
-	Knobs      []Knob `json:"knobs"` // of the last run with figures
+	Limited    string `json:"limited,omitempty"` // why segments were smaller than the MTU allows, in the last run in which they were
+	Knobs      []Knob `json:"knobs"`             // of the last run with figures
 }
 
 // conclude works out medians and counts outcomes.
@@ -74,6 +76,9 @@ func conclude(cfg *Config, link hw.Interface, runs []Run) Result {
 		row := concludeRow(c, runs, cfg.Turns)
 		row.Number = i + 1
 		res.Rows = append(res.Rows, row)
+		if row.Limited != "" {
+			res.Limited++
+		}
 		switch row.Outcome {
 		case Done:
 			res.Done++
@@ -143,6 +148,9 @@ func (r *Row) figures(runs []Run) {
 			r.FirstWrong = run.FirstWrong
 		}
 		r.MSS = run.MSS
+		if run.Limited != "" {
+			r.Limited = run.Limited
+		}
 		if len(run.Knobs) > 0 {
 			r.Knobs = run.Knobs
 		}

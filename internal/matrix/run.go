@@ -47,6 +47,7 @@ type Run struct {
 	Kicks         float64 `json:"kicks_per_packet"` // xsend's doorbells
 	Retransmits   uint64  `json:"retransmits"`
 	MSS           int     `json:"mss"`
+	Limited       string  `json:"limited,omitempty"` // why segments were smaller than the MTU allows
 	Knobs         []Knob  `json:"knobs,omitempty"`
 }
 
@@ -146,7 +147,7 @@ func (m *matrix) verdict(ctx context.Context, of netip.AddrPort) (sink.Verdict, 
 func judge(cell Cell, rep *report, v sink.Verdict) Run {
 	r := Run{
 		Outcome: Done, Bytes: v.Bytes, WrongBytes: v.WrongBytes, FirstWrong: v.FirstWrong, Seconds: v.Seconds,
-		Retransmits: rep.Retransmits, MSS: rep.MSS, Knobs: rep.knobs(cell),
+		Retransmits: rep.Retransmits, MSS: rep.MSS, Limited: rep.limited(cell), Knobs: rep.knobs(cell),
 	}
 	switch {
 	case v.WrongBytes > 0:

@@ -18,15 +18,17 @@ var arrows = []struct {
 	{"dataplane/...", []string{"dataplane/...", "tcp", "umem", "internal/wire", "internal/readv"}},
 	{"dataplane/session/...", []string{"dataplane/...", "hw/...", "xdp-prog", "tcp", "umem", "internal/wire", "internal/steady"}},
 	{"internal/readv", nil},
-	{"hw", nil},
-	{"hw/settings", []string{"hw", "internal/steady"}},
+	{"hw", []string{"internal/ethtool"}},
+	{"hw/settings", []string{"hw", "internal/ethtool", "internal/steady"}},
+	{"hw/sumprobe", []string{"internal/ethtool"}},
 	{"internal/steady", nil},
 	{"xdp-prog", nil},
 	{"internal/policy", nil},
 	{"internal/pattern", nil}, // sender and judge share it, and nothing else
 	{"internal/median", nil},
 	{"internal/resume", nil},
-	{"internal/ethtool", nil},
+	{"internal/ethtool", []string{"internal/steady"}},
+	{"internal/uring", nil},
 	{"internal/netem", nil}, // what senders are measured with stands alone
 	{"internal/simnet/...", []string{"internal/simnet/...", "dataplane", "tcp", "umem", "internal/wire"}},
 	// What the subcommands do, on top of session.
@@ -46,7 +48,7 @@ var never = []struct{ of, what string }{
 }
 
 // testArrows are what any test may import beside what its package may.
-var testArrows = []string{"internal/simnet/...", "internal/lab/...", "internal/sink/..."}
+var testArrows = []string{"internal/simnet/...", "internal/lab/...", "internal/sink/...", "internal/median"}
 
 // testOnly may be imported by tests, and by each other. Beside these: every
 // package whose name ends in "test".

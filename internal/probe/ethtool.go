@@ -1,46 +1,31 @@
 package probe
 
 import (
-	"fmt"
-
 	"github.com/safchain/ethtool"
 
-	"github.com/xsend/xsend/internal/steady"
+	lib "github.com/xsend/xsend/internal/ethtool"
 )
 
-// withEthtool opens a socket for ethtool in the network namespace of the calling thread.
-func withEthtool[T any](f func(*ethtool.Ethtool) (T, error)) (out T, err error) {
-	e, err := ethtool.NewEthtool()
-	if err != nil {
-		return out, fmt.Errorf("open socket for ethtool: %w", err)
-	}
-	defer e.Close()
-	steady.Call(func() { out, err = f(e) })
-	return out, err
-}
-
 func readFeatures(name string) (map[string]ethtool.FeatureState, error) {
-	return withEthtool(func(e *ethtool.Ethtool) (map[string]ethtool.FeatureState, error) { return e.FeaturesWithState(name) })
+	return lib.Ask(name, func(e *ethtool.Ethtool) (map[string]ethtool.FeatureState, error) { return e.FeaturesWithState(name) })
 }
 
 // setFeatures asks for features. The kernel can refuse without an error: read them back.
 func setFeatures(name string, want map[string]bool) error {
-	_, err := withEthtool(func(e *ethtool.Ethtool) (struct{}, error) { return struct{}{}, e.Change(name, want) })
+	_, err := lib.Ask(name, func(e *ethtool.Ethtool) (struct{}, error) { return struct{}{}, e.Change(name, want) })
 	return err
 }
 
 func readChannels(name string) (Channels, error) {
-	return withEthtool(func(e *ethtool.Ethtool) (Channels, error) {
-		c, err := e.GetChannels(name)
-		return Channels{
-			Rx: int(c.RxCount), Tx: int(c.TxCount), Combined: int(c.CombinedCount),
-			MaxRx: int(c.MaxRx), MaxTx: int(c.MaxTx), MaxCombined: int(c.MaxCombined),
-		}, err
-	})
+	c, err := lib.Channels(name)
+	return Channels{
+		Rx: int(c.RxCount), Tx: int(c.TxCount), Combined: int(c.CombinedCount),
+		MaxRx: int(c.MaxRx), MaxTx: int(c.MaxTx), MaxCombined: int(c.MaxCombined),
+	}, err
 }
 
 func readRings(name string) (Rings, error) {
-	return withEthtool(func(e *ethtool.Ethtool) (Rings, error) {
+	return lib.Ask(name, func(e *ethtool.Ethtool) (Rings, error) {
 		r, err := e.GetRing(name)
 		return Rings{Rx: int(r.RxPending), Tx: int(r.TxPending), MaxRx: int(r.RxMaxPending), MaxTx: int(r.TxMaxPending)}, err
 	})
@@ -49,7 +34,7 @@ func readRings(name string) (Rings, error) {
 // readSpeed returns Mbit/s and duplex; 0 and "" where the link has none or doesn't say. The library's other question
 // (ETHTOOL_GLINKSETTINGS) prints to standard output.
 func readSpeed(name string) (mbits int, duplex string) {
-	cmd, err := withEthtool(func(e *ethtool.Ethtool) (ethtool.EthtoolCmd, error) {
+	cmd, err := lib.Ask(name, func(e *ethtool.Ethtool) (ethtool.EthtoolCmd, error) {
 		var cmd ethtool.EthtoolCmd
 		_, err := e.CmdGet(&cmd, name)
 		return cmd, err

@@ -18,6 +18,7 @@ import (
 
 	"github.com/xsend/xsend/dataplane/afxdp"
 	"github.com/xsend/xsend/hw"
+	lib "github.com/xsend/xsend/internal/ethtool"
 	"github.com/xsend/xsend/umem"
 )
 
@@ -53,6 +54,7 @@ func (r *rig) probe(cfg Config) *Report {
 		cfg.Interface = nearName
 	}
 	cfg.noQuirks = !r.quirks // most tests are not about the kernel
+	cfg.StateDir = r.TempDir()
 	nic, err := hw.Lookup(cfg.Interface)
 	r.ok(err)
 	before, err := takeSnapshot(nic.Index)
@@ -224,7 +226,7 @@ func (r *rig) addWide() {
 func TestTooFewChannels(t *testing.T) {
 	onPair(t, func(r *rig) {
 		r.addWide()
-		_, err := withEthtool(func(e *ethtool.Ethtool) (ethtool.Channels, error) {
+		_, err := lib.Ask("wide-a", func(e *ethtool.Ethtool) (ethtool.Channels, error) {
 			return e.SetChannels("wide-a", ethtool.Channels{RxCount: 1, TxCount: 1})
 		})
 		r.ok(err)
@@ -371,9 +373,14 @@ func TestPutsBack(t *testing.T) {
 		if features, err := readFeatures(nearName); err != nil || !features["tx-checksum-ip-generic"].Active {
 			t.Errorf("the feature is not given back: %v; %+v", err, rep.Restored)
 		}
-		rep, err := Run(t.Context(), Config{Interface: nearName, noQuirks: true, meddle: func() { r.ok(netlink.LinkSetMTU(r.near, 1400)) }})
-		if err != nil || rep.Restored.Exact || len(rep.Restored.Differences) != 1 || rep.Restored.Differences[0] != "MTU: 1500, now 1400" {
+		r.probe(Config{meddle: func() { r.ok(netlink.LinkSetMTU(r.near, 1400)) }})
+		meddled := Config{Interface: nearName, noQuirks: true, StateDir: t.TempDir(), meddle: func() { r.ok(netlink.LinkSetAlias(r.near, "x")) }}
+		rep, err := Run(t.Context(), meddled)
+		if err != nil || rep.Restored.Exact || len(rep.Restored.Differences) != 1 || rep.Restored.Differences[0] != "alias: nothing, now x" {
 			t.Errorf("%+v, %v", rep.Restored, err)
+		}
+		if left, err := os.ReadDir(meddled.StateDir); err != nil || len(left) > 0 {
+			t.Errorf("left behind: %v, %v", left, err)
 		}
 	})
 }

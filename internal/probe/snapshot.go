@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/xsend/xsend/hw"
+	lib "github.com/xsend/xsend/internal/ethtool"
 )
 
 // snapshot is what an interface is like: the name of each setting, and its value. Counters, and what changes by itself
@@ -81,9 +82,9 @@ func (s snapshot) ethtool(name string) {
 	s.put("channels", channels, err)
 	rings, err := readRings(name)
 	s.put("rings", rings, err)
-	coalesce, err := withEthtool(func(e *ethtool.Ethtool) (ethtool.Coalesce, error) { return e.GetCoalesce(name) })
+	coalesce, err := lib.Ask(name, func(e *ethtool.Ethtool) (ethtool.Coalesce, error) { return e.GetCoalesce(name) })
 	s.put("coalescing", coalesce, err)
-	pause, err := withEthtool(func(e *ethtool.Ethtool) (ethtool.Pause, error) { return e.GetPause(name) })
+	pause, err := lib.Ask(name, func(e *ethtool.Ethtool) (ethtool.Pause, error) { return e.GetPause(name) })
 	s.put("pause", pause, err)
 	features, err := readFeatures(name)
 	s.put("features", len(features), err)
@@ -115,26 +116,4 @@ func orNothing(s string) string {
 		return "nothing"
 	}
 	return s
-}
-
-// giveBack asks again for the features as they were asked for before: drivers may switch some off for a program, and
-// not on again.
-func giveBack(name string, before map[string]ethtool.FeatureState) error {
-	after, err := readFeatures(name)
-	if err != nil || before == nil {
-		return nil // no ethtool: nothing of it was read before either
-	}
-	want := map[string]bool{}
-	for feature, was := range before {
-		if was.Available && after[feature].Requested != was.Requested {
-			want[feature] = was.Requested
-		}
-	}
-	if len(want) == 0 {
-		return nil
-	}
-	if err := setFeatures(name, want); err != nil {
-		return fmt.Errorf("%s: put back %d features: %w", name, len(want), err)
-	}
-	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/xsend/xsend/dataplane/afxdp"
 	"github.com/xsend/xsend/dataplane/session"
 	"github.com/xsend/xsend/hw"
+	"github.com/xsend/xsend/hw/settings"
 	"github.com/xsend/xsend/umem"
 	xdpprog "github.com/xsend/xsend/xdp-prog"
 )
@@ -38,6 +39,7 @@ type prober struct {
 	findings Findings
 	outage   time.Duration // of the carrier, over all attaching and detaching
 	attached bool          // our program was, at least once
+	kept     *settings.Run // nil where nothing is attached
 }
 
 // at returns the row of an ability, to be filled in.

@@ -45,6 +45,7 @@ type KernelStats struct {
 	Dropped                           uint64 // completed and not sent
 	Forgotten                         uint64 // read, and never completed
 	Abandoned                         uint64 // out when the socket was closed
+	Overtaken                         uint64 // completed behind one that was submitted later
 	Twice, Invented                   uint64 // lies told about TX
 	InventedRX                        uint64 // lies told about RX
 	Asked                             uint64 // packets sent whose checksum was asked for
@@ -63,6 +64,7 @@ type flight struct {
 	desc umem.Desc
 	copy []byte // what it covered when it was submitted, the metadata before it included
 	dead bool   // the socket was closed under it
+	nth  uint64 // in order of submission
 }
 
 // Kernel is a NIC queue and the kernel's end of its rings. It implements
@@ -87,6 +89,7 @@ type Kernel struct {
 	filled   []bool  // by frame: on the fill ring
 	lastRead tcp.Time
 	lastComp tcp.Time
+	newest   uint64 // the last submitted of those completed
 	closed   bool
 	stats    KernelStats
 }
@@ -148,7 +151,7 @@ func (k *Kernel) Tx(descs []umem.Desc) {
 		k.stats.Submitted++
 		k.tx.prod.Put(d)
 		f := k.take()
-		f.desc = d
+		f.desc, f.nth = d, k.stats.Submitted
 		if k.legal(d) {
 			f.copy = append(f.copy[:0], k.covered(d)...)
 			k.held[k.frame(d.Addr)]++
@@ -198,6 +201,9 @@ func (k *Kernel) covered(d umem.Desc) []byte {
 	}
 	return k.region.Memory()[from : d.Addr+uint64(d.Len)]
 }
+
+// Refused is XDP_STATISTICS' tx_invalid_descs, for packets of one descriptor.
+func (k *Kernel) Refused() uint64 { return k.stats.Refused }
 
 // Reap implements dataplane.Port.
 func (k *Kernel) Reap(addrs []uint64) int { return drain(k.comp.cons, addrs) }

@@ -163,6 +163,9 @@ func (k *Kernel) finish(f *flight) {
 		k.stats.RewrittenHeld++
 	}
 	k.stats.Completed++
+	if k.newest = max(k.newest, f.nth); k.newest > f.nth {
+		k.stats.Overtaken++
+	}
 	if k.comp.prod.Reserve(1) == 0 {
 		panic("simnet: completion ring full: more descriptors taken than it holds")
 	}

@@ -29,6 +29,13 @@ var nicScenarios = []scenario{
 		t.Kernel.Never = 0.002 + part(r, 0.03)
 		sometimes(t, r, lossy)
 	}, func(s *tally) string { return missing(s.poller.Rebuilds, "queue opened again") }},
+	{"unreliable-completions", func(t *Trial, r *rand.Rand) { // lost, duplicated and reordered at once, until a queue opened again does better
+		lossy(t, r)
+		t.Kernel.Never, t.Kernel.Twice, t.Kernel.AnyOrder = 0.001+part(r, 0.01), 0.02+part(r, 0.2), true
+		t.Kernel.Complete = [2]tcp.Duration{0, tcp.Duration(1+r.IntN(20)) * ms}
+	}, func(s *tally) string {
+		return missing(min(s.kernel.Forgotten, s.kernel.Twice, s.kernel.Overtaken, s.poller.Duplicate, s.poller.Rebuilds), "completion lost, duplicated, overtaken; queue opened again")
+	}},
 	{"dies", func(t *Trial, r *rand.Rand) {
 		lossy(t, r)
 		t.Kernel.DiesAt = tcp.Second + tcp.Duration(r.IntN(20_000))*us
@@ -39,7 +46,7 @@ var nicScenarios = []scenario{
 		lossy(t, r)
 		t.Kernel.Twice, t.Kernel.Invent, t.Kernel.InventRX = part(r, 0.2), part(r, 0.2), part(r, 0.1)
 	}, func(s *tally) string {
-		return missing(min(s.poller.Spurious, s.poller.OutOfRange, s.poller.RxFault), "spurious completion, address out of range, bad RX descriptor")
+		return missing(min(s.poller.Spurious, s.poller.Duplicate, s.poller.OutOfRange, s.poller.RxFault), "spurious and duplicate completion, address out of range, bad RX descriptor")
 	}},
 	{"reluctant", func(t *Trial, r *rand.Rand) { // EAGAIN, EBUSY, ENETDOWN, small budgets
 		t.Kernel.Again, t.Kernel.Dropped, t.Kernel.Budget = part(r, 0.3), part(r, 0.02), 1+r.IntN(16)

@@ -21,7 +21,7 @@ type scenario struct {
 	prove func(sum *tally) string
 }
 
-var scenarios = slices.Concat(pathScenarios, changeScenarios, peerScenarios, nicScenarios, []scenario{everything}, ecnScenarios)
+var scenarios = slices.Concat(pathScenarios, changeScenarios, peerScenarios, nicScenarios, []scenario{everything}, ecnScenarios, holdScenarios)
 
 func byName(name string) *scenario {
 	for i := range scenarios {

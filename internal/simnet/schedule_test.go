@@ -119,7 +119,7 @@ type witnessed struct {
 	run            *Run
 	seen           [numOrderings]bool
 	aborted        bool
-	ended          bool // it came to its end, whatever that was worth
+	ended          bool                // it came to its end, whatever that was worth
 	out            map[uint64][]uint64 // by address: timeouts before each submission that is not completed
 }
 

@@ -30,6 +30,7 @@ type Trial struct {
 	Bytes     int          // in each stream
 	Commit    int          // most bytes in a commit; 0 = a full segment
 	Frames    int          // 0 = 192
+	Arena     int          // bytes of the demotion arena; 0 = none
 	Region    *umem.Region // memory to use again, of at least so many frames; nil = its own
 	IPv6      bool
 	VLAN      uint16 // of an 802.1Q tag; 0 = none
@@ -42,10 +43,11 @@ type Trial struct {
 	TCP         func(*tcp.Config)
 	Wrap        func(*World, dataplane.Port) dataplane.Port // something between poller and kernel
 	At          []Action
-	NoReopen    bool         // a queue that dies cannot be opened again
-	Limit       tcp.Duration // virtual time; 0 = 10 min
-	Linger      tcp.Duration // how long the peer's FIN is awaited, then RST; 0 = for ever
-	Audit       int          // the books are audited at every so many steps; 0 = 1
+	OnRelease   func(*Run, *dataplane.Release) // told of each release; nil = nobody
+	NoReopen    bool                           // a queue that dies cannot be opened again
+	Limit       tcp.Duration                   // virtual time; 0 = 10 min
+	Linger      tcp.Duration                   // how long the peer's FIN is awaited, then RST; 0 = for ever
+	Audit       int                            // the books are audited at every so many steps; 0 = 1
 }
 
 // Action is something that happens to the world at a moment after its beginning.
@@ -71,6 +73,7 @@ type Run struct {
 	Kernels []*Kernel // one, and one more each time that the queue was opened again
 
 	region *umem.Region
+	arena  *umem.Arena // nil = none
 	writer *dataplane.Writer
 	wakeAt tcp.Time // when the writer looks again
 	idle   bool     // the last pass found nothing to do
@@ -104,6 +107,7 @@ type Stream struct {
 	iss      tcp.Seq
 	Written  uint64
 	Released uint64
+	Demoted  uint64 // released before they were ACKed, because they are in the arena
 	Aborted  uint64
 	Commits  uint64
 	Answers  uint64   // releases
@@ -133,6 +137,9 @@ func (t Trial) Do() (*Run, error) {
 	}
 	if t.Region == nil {
 		defer r.region.Close() //nolint:errcheck // memory only
+	}
+	if r.arena != nil {
+		defer r.arena.Close() //nolint:errcheck // memory only
 	}
 	for _, a := range t.At {
 		r.World.After(a.After, func() { a.Do(r) })
@@ -206,7 +213,12 @@ func (r *Run) connect() error {
 		return err
 	}
 	port, _ := r.open(0)
-	cfg := dataplane.Config{Pool: pool, Port: port, Release: r.Release, RxFrames: rxFrames, MaxStreams: max(8, r.Trial.Streams)}
+	if r.Trial.Arena > 0 {
+		if r.arena, err = umem.MapArena(r.Trial.Arena); err != nil {
+			return err
+		}
+	}
+	cfg := dataplane.Config{Pool: pool, Port: port, Arena: r.arena, Release: r.Release, RxFrames: rxFrames, MaxStreams: max(8, r.Trial.Streams)}
 	if !r.NoReopen {
 		cfg.Reopen = r.open
 	}

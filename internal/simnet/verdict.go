@@ -42,8 +42,8 @@ func (r *Run) arrived(s *Stream) error {
 		return fmt.Errorf("port %d: no connection: %v", s.Flow().LocalPort, s.Err())
 	case s.Err() != nil && !s.lingered:
 		return fmt.Errorf("port %d: %w", c.Port(), s.Err())
-	case s.Written != uint64(r.Bytes) || s.Released != s.Written || uint64(c.Received()) != s.Written || !c.GotFIN():
-		return fmt.Errorf("port %d: %d bytes written, %d released, %d received, FIN %v", c.Port(), s.Written, s.Released, c.Received(), c.GotFIN())
+	case s.Written != uint64(r.Bytes) || s.Released+s.Demoted != s.Written || uint64(c.Received()) != s.Written || s.Acked() != s.Written || !c.GotFIN():
+		return fmt.Errorf("port %d: %d bytes written, %d released, %d demoted, %d ACKed, %d received, FIN %v", c.Port(), s.Written, s.Released, s.Demoted, s.Acked(), c.Received(), c.GotFIN())
 	}
 	return nil
 }
@@ -88,6 +88,10 @@ func (r *Run) Books() error {
 	if back != census.Total {
 		return fmt.Errorf("%d of %d frames are back: %+v", back, census.Total, census)
 	}
+	books, err := r.Poller.BooksNow()
+	if err = errors.Join(err, books.Ledger.Settled()); err != nil {
+		return err
+	}
 	var k KernelStats
 	for _, other := range r.Kernels {
 		st := other.Stats()
@@ -104,8 +108,8 @@ func (r *Run) Books() error {
 		return fmt.Errorf("descriptors: %d submitted, %d completed, %d quarantined, %d out", c.Submitted, c.Completed, c.Quarantined, c.Out)
 	case c.Submitted != k.Submitted || c.Completed > k.Completed:
 		return fmt.Errorf("descriptors: the poller says %d submitted and %d completed, the kernel %d and %d", c.Submitted, c.Completed, k.Submitted, k.Completed)
-	case len(r.Kernels) == 1 && c.Spurious+c.OutOfRange != k.Twice+k.Invented:
-		return fmt.Errorf("completions: %d spurious and %d out of range, the kernel told %d twice and invented %d", c.Spurious, c.OutOfRange, k.Twice, k.Invented)
+	case len(r.Kernels) == 1 && c.Spurious+c.Duplicate+c.OutOfRange != k.Twice+k.Invented:
+		return fmt.Errorf("completions: %d spurious, %d again and %d out of range, the kernel told %d twice and invented %d", c.Spurious, c.Duplicate, c.OutOfRange, k.Twice, k.Invented)
 	}
 	return r.bytes()
 }
@@ -113,18 +117,22 @@ func (r *Run) Books() error {
 // bytes is nil if each byte written has one release.
 func (r *Run) bytes() error {
 	c := r.Poller.CountersNow()
-	var written, released, aborted uint64
+	var written, released, demoted, aborted uint64
 	for _, s := range r.Streams {
 		written += s.Written
 		released += s.Released
+		demoted += s.Demoted
 		aborted += s.Aborted
 		if s.Commits != s.Answers {
 			return fmt.Errorf("port %d: %d commits, %d releases", s.Flow().LocalPort, s.Commits, s.Answers)
 		}
 	}
-	if written != released+aborted || c.BytesWritten != written || c.BytesReleased != released || c.BytesAborted != aborted {
-		return fmt.Errorf("bytes: %d written, %d released, %d aborted; the poller says %d, %d, %d",
-			written, released, aborted, c.BytesWritten, c.BytesReleased, c.BytesAborted)
+	if written != released+demoted+aborted || c.BytesWritten != written || c.BytesReleased != released || c.BytesDemoted != demoted || c.BytesAborted != aborted {
+		return fmt.Errorf("bytes: %d written, %d released, %d demoted, %d aborted; the poller says %d, %d, %d, %d",
+			written, released, demoted, aborted, c.BytesWritten, c.BytesReleased, c.BytesDemoted, c.BytesAborted)
+	}
+	if c.ArenaCopied != c.ArenaAcked+c.ArenaAborted || c.ArenaUsed != 0 {
+		return fmt.Errorf("arena: %d bytes copied, %d ACKed, %d given up, and %d still used", c.ArenaCopied, c.ArenaAcked, c.ArenaAborted, c.ArenaUsed)
 	}
 	return nil
 }

@@ -121,13 +121,19 @@ func (r *Run) released(rel dataplane.Release, payload []byte) {
 		r.looker.released(&rel)
 	}
 	r.World.note('l', uint64(rel.Frame), rel.Start)
-	if rel.Reason == dataplane.Acked {
+	switch rel.Reason {
+	case dataplane.Acked:
 		s.Released += rel.End - rel.Start
 		if c := r.peerOf(s); c == nil || uint64(c.Received()) < rel.End {
 			r.wrong.BeforeACK++
 		}
-	} else {
+	case dataplane.Demoted:
+		s.Demoted += rel.End - rel.Start
+	default:
 		s.Aborted += rel.End - rel.Start
+	}
+	if r.OnRelease != nil {
+		r.OnRelease(r, &rel)
 	}
 	if rel.Frame == umem.NoFrame {
 		return
@@ -194,6 +200,9 @@ func (r *Run) Check() error {
 	}
 	census, err := r.Poller.Audit()
 	if err != nil {
+		return err
+	}
+	if _, err := r.Poller.BooksNow(); err != nil {
 		return err
 	}
 	r.wrong.LentWhileHeld = max(r.wrong.LentWhileHeld, uint64(census.LentWhileHeld))

@@ -27,6 +27,7 @@ type consumer struct {
 	offset int64 // of the next byte
 	want   []byte
 	found  Comparison
+	damage damage
 	failed error // the first failure; no byte is used after it
 }
 
@@ -82,6 +83,7 @@ func (u *consumer) compare(b []byte) error {
 	if u.expect == nil || len(b) == 0 {
 		return nil
 	}
+	u.damage.follow(b)
 	if len(u.want) < len(b) {
 		u.want = make([]byte, cap(b))
 	}
@@ -98,8 +100,10 @@ func (u *consumer) compare(b []byte) error {
 		}
 		if u.found.WrongBytes == 0 {
 			u.found.FirstWrong = u.offset + int64(i)
+			u.damage.begin(u.found.FirstWrong, b[i:])
 		}
 		u.found.WrongBytes++
+		u.damage.note(u.offset + int64(i))
 	}
 	return nil
 }
@@ -111,6 +115,7 @@ func (u *consumer) finish(res *Result) error {
 	}
 	if u.expect != nil {
 		res.Compared = &u.found
+		res.damage = &u.damage
 	}
 	err := u.failed
 	if u.file != nil {

@@ -80,8 +80,8 @@ func (r *run) answer(conn net.Conn) {
 	if err != nil {
 		v.Err = err.Error()
 	}
-	for _, a := range asked {
-		v.Connections = append(v.Connections, r.verdict(a))
+	for _, q := range asked {
+		v.Connections = append(v.Connections, r.verdict(q))
 	}
 	_ = json.NewEncoder(conn).Encode(v) // who asked may be gone
 	if err == nil {
@@ -95,7 +95,8 @@ func (r *run) answer(conn net.Conn) {
 }
 
 // verdict is that of the latest connection from an address.
-func (r *run) verdict(of netip.AddrPort) Verdict {
+func (r *run) verdict(q Query) Verdict {
+	of := q.Remote
 	v := Verdict{Remote: of, State: StateUnknown, Comparison: Comparison{FirstWrong: -1}}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -112,6 +113,7 @@ func (r *run) verdict(of netip.AddrPort) Verdict {
 		v.Seconds = res.LastByte.Sub(res.FirstByte).Seconds()
 		if res.Compared != nil {
 			v.Comparison = *res.Compared
+			v.addRounds(q.Round, res.Bytes, res.damage)
 		}
 		return v
 	}

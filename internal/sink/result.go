@@ -21,7 +21,8 @@ type Result struct {
 	Err   string `json:"error,omitempty"` // why it ended other than by the sender's FIN; bytes and hash cover what came before
 	Cause error  `json:"-"`               // the same, for errors.Is: syscall.ECONNRESET, context.Canceled, …
 
-	ended bool
+	ended  bool
+	damage *damage // nil without wrong bytes
 }
 
 // Comparison says how the stream differs from what was expected. A stream that ends early differs in no byte.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -37,7 +38,8 @@ type Verdict struct {
 	Bytes   int64          `json:"bytes"`   // received and compared; 0 unless it has ended, like all below
 	Seconds float64        `json:"seconds"` // from the first read that brought bytes to the last one
 	Comparison
-	Err string `json:"error,omitempty"` // why it ended other than by the sender's FIN
+	Rounds *Rounds `json:"rounds,omitempty"` // where it was asked for them
+	Err    string  `json:"error,omitempty"`  // why it ended other than by the sender's FIN
 }
 
 // Verdicts answers a question. Its JSON names are stable.
@@ -47,12 +49,26 @@ type Verdicts struct {
 	Err         string    `json:"error,omitempty"` // what is wrong with the question; there are no connections then
 }
 
+// Query is a question about one connection.
+type Query struct {
+	Remote netip.AddrPort // of the sender
+	// Round asks how many rounds of so many bytes, from offset 0 on, have wrong bytes: a multiple of RoundGrain; 0 does not ask.
+	Round int64
+}
+
+// RoundGrain is what rounds are multiples of, in bytes.
+const RoundGrain = 1024
+
 // writeQuestion asks for connections by their senders' addresses: a line each, and an empty one.
-func writeQuestion(w io.Writer, conns []netip.AddrPort) error {
+func writeQuestion(w io.Writer, asked []Query) error {
 	var b strings.Builder
 	b.WriteString(greeting)
-	for _, c := range conns {
-		fmt.Fprintf(&b, "%v\n", c)
+	for _, q := range asked {
+		fmt.Fprint(&b, q.Remote)
+		if q.Round != 0 {
+			fmt.Fprintf(&b, " %d", q.Round)
+		}
+		b.WriteByte('\n')
 	}
 	b.WriteByte('\n')
 	_, err := io.WriteString(w, b.String())
@@ -60,7 +76,7 @@ func writeQuestion(w io.Writer, conns []netip.AddrPort) error {
 }
 
 // readQuestion reads what is behind the greeting.
-func readQuestion(r io.Reader) (asked []netip.AddrPort, err error) {
+func readQuestion(r io.Reader) (asked []Query, err error) {
 	lines := bufio.NewScanner(io.LimitReader(r, maxQuestion))
 	for lines.Scan() {
 		if lines.Text() == "" {
@@ -69,11 +85,11 @@ func readQuestion(r io.Reader) (asked []netip.AddrPort, err error) {
 		if len(asked) == maxAsked {
 			return nil, fmt.Errorf("more than %d connections: ask again for the others", maxAsked)
 		}
-		a, err := netip.ParseAddrPort(lines.Text())
+		q, err := readQuery(lines.Text())
 		if err != nil {
-			return nil, fmt.Errorf("line %d: %w: give ADDRESS:PORT", len(asked)+2, err)
+			return nil, fmt.Errorf("line %d: %w", len(asked)+2, err)
 		}
-		asked = append(asked, a)
+		asked = append(asked, q)
 	}
 	if err := lines.Err(); err != nil {
 		return nil, err
@@ -84,4 +100,19 @@ func readQuestion(r io.Reader) (asked []netip.AddrPort, err error) {
 // sameAddress compares without what differs between two hosts: zones, and IPv4 spelled as IPv6.
 func sameAddress(a, b netip.AddrPort) bool {
 	return a.Port() == b.Port() && a.Addr().Unmap().WithZone("") == b.Addr().Unmap().WithZone("")
+}
+
+// readQuery reads a line of a question.
+func readQuery(line string) (q Query, err error) {
+	addr, round, rounds := strings.Cut(line, " ")
+	if q.Remote, err = netip.ParseAddrPort(addr); err != nil {
+		return q, fmt.Errorf("%w: give ADDRESS:PORT", err)
+	}
+	if !rounds {
+		return q, nil
+	}
+	if q.Round, err = strconv.ParseInt(round, 10, 64); err != nil || q.Round < RoundGrain || q.Round%RoundGrain != 0 {
+		return q, fmt.Errorf("rounds of %q bytes: give a multiple of %d", round, RoundGrain)
+	}
+	return q, nil
 }

@@ -197,6 +197,8 @@ func FuzzQuestion(f *testing.F) {
 	f.Add([]byte("\n"))
 	f.Add([]byte("10.0.0.1:1\r\n\r\n"))
 	f.Add([]byte("10.0.0.1:99999\n\n"))
+	f.Add([]byte("10.0.0.1:1 65536\n\n"))
+	f.Add([]byte("10.0.0.1:1 65537\n\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		asked, err := readQuestion(bytes.NewReader(text))
 		if err != nil {
@@ -224,9 +226,9 @@ func FuzzAnswer(f *testing.F) {
 	f.Add([]byte(`{"schema":"xsend.verdict/1","connections":[{"remote":"10.0.0.1:1","state":"ended","bytes":5}]}`))
 	f.Add([]byte(`{"schema":"xsend.verdict/1","connections":[],"error":"no"}`))
 	f.Add([]byte(`{"schema":"xsend.verdict/1","connections":[{"remote":"10.0.0.2:1"}]}`))
-	asked := []netip.AddrPort{netip.MustParseAddrPort("10.0.0.1:1")}
+	asked := []Query{{Remote: netip.MustParseAddrPort("10.0.0.1:1")}}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		if v, err := parseAnswer(text, asked); err == nil && (len(v) != 1 || v[0].Remote != asked[0]) {
+		if v, err := parseAnswer(text, asked); err == nil && (len(v) != 1 || v[0].Remote != asked[0].Remote) {
 			t.Errorf("%+v", v)
 		}
 	})

@@ -71,7 +71,7 @@ type Config struct {
 	Binding     string // native, asavie; "" = native
 	Attach      string // native, generic, auto; "" = auto
 	SG          string // off, on, auto; "" = auto
-	NoWakeup    bool   // the doorbell is rung whenever something is unsent
+	Wakeup      string // "", on, off: whether the doorbell is rung only where the kernel asks for it
 	Budget      int    // descriptors that a doorbell takes in copy mode; 0 = as many as it may
 	BusyPoll    time.Duration
 	HugePages   bool
@@ -85,6 +85,8 @@ type Config struct {
 	Frames      int    // 0 = the session's default
 	Chunk       int    // bytes; 0 = the session's default
 
+	Hold HoldConfig // how long a peer that ACKs nothing keeps frames
+
 	Settings settings.Config // what the NIC is set to; without a Change it is left alone
 
 	Audit   bool     // compare payload with what was committed
@@ -93,6 +95,8 @@ type Config struct {
 
 	Rewrite bool   // overwrite each frame with Marker as soon as it is handed back
 	Hash    bool   // SHA-256 of what was sent
+	Books   bool   // look at who holds the frames ten times a second, and measure how long: Report.Memory
+	Metrics string // serve the books there for Prometheus, HOST:PORT, without a host on the loopback interface; goes with Books. "" = nowhere
 	Pcap    string // write what the engine sent and received to this file
 
 	Version    string            // for the report
@@ -134,6 +138,7 @@ func (c *Config) setDefaults() {
 	if c.Warn == nil {
 		c.Warn = func(string) {}
 	}
+	c.Books = c.Books || c.Metrics != ""
 }
 
 func (c *Config) validate() error {
@@ -167,7 +172,7 @@ func (c *Config) validate() error {
 	case c.BusyPoll > time.Second || c.BusyPoll%time.Microsecond != 0:
 		return fmt.Errorf("--busy-poll %v: must be whole microseconds up to a second", c.BusyPoll)
 	}
-	return nil
+	return c.Hold.validate(c.Release)
 }
 
 // sessionConfig is what the session is opened with, for that destination.
@@ -175,8 +180,8 @@ func (c *Config) sessionConfig(dst netip.AddrPort) (session.Config, error) {
 	sc := session.Config{
 		Interface: c.Interface, Destination: dst.Addr(), Port: dst.Port(), Source: c.Source, Tagged: c.Tagged, VLAN: c.VLAN, Binding: session.Binding(c.Binding),
 		Checksum: session.Checksum(c.Checksum), RXChecksum: session.RXChecksum(c.RXChecksum), AllowFallback: c.Fallback,
-		Queues: c.Queues, Frames: c.Frames, Chunk: c.Chunk, Writers: c.Parallel, Witness: c.Rewrite, Warn: c.Warn,
-		NoWakeup: c.NoWakeup, Budget: c.Budget, BusyPoll: c.BusyPoll, HugePages: c.HugePages, Settings: c.Settings, Steer: c.Steer,
+		Queues: c.Queues, Frames: c.Frames, Chunk: c.Chunk, Writers: c.Parallel, Witness: c.Rewrite, Times: c.Books, Warn: c.Warn,
+		Wakeup: session.Wakeup(c.Wakeup), Budget: c.Budget, BusyPoll: c.BusyPoll, HugePages: c.HugePages, Arena: int(c.Hold.Arena), Settings: c.Settings, Steer: c.Steer,
 		Audit: c.Audit, Trap: c.Trap, Monitor: c.Monitor,
 	}
 	var errs []error
@@ -205,7 +210,7 @@ func (c *Config) sessionConfig(dst netip.AddrPort) (session.Config, error) {
 func (c *Config) dialConfig(remote netip.AddrPort, i int) session.DialConfig {
 	dc := session.DialConfig{
 		Remote: remote, Congestion: tcp.Congestion(c.Congestion), FixedWindow: int(c.FixedWindow), ECN: c.ECN, NoPacing: c.NoPacing, MSS: c.MSS, DSCP: c.DSCP, Rate: uint64(c.BitRate+7) / 8,
-		RTOMin: c.RTOMin, UserTimeout: c.UserTimeout, KeepAlive: c.KeepAlive,
+		RTOMin: c.RTOMin, UserTimeout: c.UserTimeout, KeepAlive: c.KeepAlive, Hold: c.Hold.session(),
 	}
 	if c.LocalPort != 0 {
 		dc.LocalPort = c.LocalPort + uint16(i)

@@ -179,6 +179,7 @@ func (c *fakeConn) WaitSent(ctx context.Context) error {
 
 func (c *fakeConn) WaitPeerClosed(context.Context) error { return nil }
 func (c *fakeConn) Err() error                           { return c.dead }
+func (c *fakeConn) Acked() uint64                        { return c.Stats().BytesAcked }
 func (c *fakeConn) LocalAddr() netip.AddrPort            { return netip.MustParseAddrPort("192.0.2.1:1234") }
 func (c *fakeConn) RemoteAddr() netip.AddrPort           { return netip.MustParseAddrPort("192.0.2.2:9000") }
 func (c *fakeConn) Stats() tcp.Stats {
@@ -195,6 +196,9 @@ type fakeNet struct {
 	left  session.Report
 	close error
 	extra dataplane.Counters
+
+	unbalanced error            // of Books
+	ledger     dataplane.Ledger // of the end
 }
 
 func (n *fakeNet) Dial(_ context.Context, dc session.DialConfig) (connection, error) {
@@ -213,5 +217,11 @@ func (n *fakeNet) Info() session.Info {
 func (n *fakeNet) Knobs() []session.Knob {
 	return []session.Knob{{Name: "checksum", Requested: "auto", Accepted: "hw", Active: "hw", Where: "nic", Proved: true, Evidence: "canary"}}
 }
+
+func (n *fakeNet) Books(context.Context) ([]session.QueueBooks, error) {
+	return []session.QueueBooks{{Books: n.left.Books}}, n.unbalanced
+}
+
+func (n *fakeNet) Times(context.Context) (*dataplane.Times, error) { return n.left.Times, nil }
 
 func (n *fakeNet) Close() (session.Report, error) { return n.left, n.close }

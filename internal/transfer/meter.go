@@ -21,11 +21,12 @@ func (m *Meter) Begin() time.Time { return m.begin }
 // Total is the number of bytes to send, over all streams; -1 where nobody knows.
 func (m *Meter) Total() int64 { return m.total }
 
-// Released is the number of bytes handed back up to now: ACKed by the peer and let go of by the NIC.
+// Released is the number of bytes handed back up to now: ACKed by the peer and let go of by the NIC. Of streams that have frames
+// back before their ACK it is the bytes that were ACKed.
 func (m *Meter) Released() int64 {
 	var n int64
 	for _, s := range m.senders {
-		n += s.meter.released.Load()
+		n += s.bytes()
 	}
 	return n
 }
@@ -95,7 +96,7 @@ func (s *sampler) sample() {
 	i := Interval{Span: s.span(), Streams: make([]StreamInterval, len(senders))}
 	for n, snd := range senders { // all of them before the first poller is asked: they are of one moment
 		i.Streams[n] = StreamInterval{ID: snd.id, Socket: snd.id, Span: i.Span}
-		i.Streams[n].Bytes = snd.meter.released.Load()
+		i.Streams[n].Bytes = snd.bytes()
 	}
 	for n, snd := range senders {
 		st := &i.Streams[n]

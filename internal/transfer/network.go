@@ -13,6 +13,8 @@ import (
 type network interface {
 	Dial(context.Context, session.DialConfig) (connection, error)
 	Info() session.Info
+	Books(context.Context) ([]session.QueueBooks, error)
+	Times(context.Context) (*dataplane.Times, error)
 	// Knobs is complete once the connections stand, and after Close too.
 	Knobs() []session.Knob
 	Close() (session.Report, error)
@@ -42,6 +44,7 @@ type connection interface {
 	WaitPeerClosed(context.Context) error
 
 	Err() error
+	Acked() uint64 // bytes that the peer ACKed
 	Stats() tcp.Stats
 	LocalAddr() netip.AddrPort
 	RemoteAddr() netip.AddrPort

@@ -55,6 +55,8 @@ func (c realConnection) Leave()                                      { c.writer.
 // Abort fails only where the poller has stopped, and the connection with it.
 func (c realConnection) Abort() { _ = c.Conn.Abort(context.Background()) }
 
+func (c realConnection) Acked() uint64 { return c.stream.Acked() }
+
 // Stats is the last snapshot where the poller has stopped.
 func (c realConnection) Stats() tcp.Stats {
 	st, _ := c.Conn.Stats(context.Background())

@@ -42,6 +42,7 @@ type tally struct {
 	commits, releases uint64
 	written           uint64 // bytes committed
 	released          uint64 // bytes released, not those given up
+	demoted           uint64 // bytes handed back before their ACK, from the arena they go on
 	aborted           uint64 // bytes given up
 	early             uint64 // releases while the frame was still held
 	holdSum, holdMax  tcp.Duration
@@ -51,6 +52,7 @@ type tally struct {
 // streamMeter is what others may read while the stream runs.
 type streamMeter struct {
 	written, released atomic.Int64 // bytes
+	demoted           atomic.Bool  // some were handed back before their ACK
 }
 
 func newPump(conn connection, src source, hash, rewrite bool, meter *streamMeter) *pump {
@@ -218,6 +220,9 @@ func (p *pump) released(r dataplane.Release, payload []byte) {
 	}
 	p.tally.add(&r)
 	p.meter.released.Store(int64(p.tally.released))
+	if r.Reason == dataplane.Demoted {
+		p.meter.demoted.Store(true)
+	}
 }
 
 func (t *tally) add(r *dataplane.Release) {
@@ -225,11 +230,15 @@ func (t *tally) add(r *dataplane.Release) {
 	if r.Cookie != r.Start || r.End <= r.Start {
 		t.wrong = fmt.Errorf("%w: cookie %d answers bytes %d to %d", errRelease, r.Cookie, r.Start, r.End)
 	}
-	if r.Reason != dataplane.Acked {
+	switch r.Reason {
+	case dataplane.Acked:
+		t.released += r.End - r.Start
+	case dataplane.Demoted:
+		t.demoted += r.End - r.Start
+	default:
 		t.aborted += r.End - r.Start
 		return
 	}
-	t.released += r.End - r.Start
 	if r.Early {
 		t.early++
 	}

@@ -58,10 +58,15 @@ type Report struct {
 
 	BytesWritten      uint64 `json:"bytes_written"`       // committed
 	BytesReleased     uint64 `json:"bytes_released"`      // handed back because they were ACKed (or too early, in a wrong mode)
+	BytesDemoted      uint64 `json:"bytes_demoted"`       // handed back before their ACK, because they were copied to the arena
 	BytesAborted      uint64 `json:"bytes_aborted"`       // handed back because their connection ended
 	LentWhileHeld     uint64 `json:"lent_while_held"`     // bytes handed back while the frame was held: 0 with ack
 	RewrittenInFlight uint64 `json:"rewritten_in_flight"` // descriptors whose bytes changed between submission and completion
-	Witnessed         bool   `json:"witnessed"`           // rewritten_in_flight was looked for
+	Hold              Hold   `json:"hold"`
+	Witnessed         bool   `json:"witnessed"` // rewritten_in_flight was looked for
+
+	Ledger Ledger  `json:"ledger"`
+	Memory *Memory `json:"memory,omitempty"` // nil without Config.Books
 
 	Audit  *Audit       `json:"audit,omitempty"`  // with Config.Audit
 	Trap   *Trap        `json:"trap,omitempty"`   // with Config.Trap
@@ -133,7 +138,7 @@ type Descriptors struct {
 	Submitted   uint64 `json:"submitted"`
 	Completed   uint64 `json:"completed"`
 	Quarantined uint64 `json:"quarantined"`
-	Spurious    uint64 `json:"spurious"`     // completions of frames that the kernel did not hold
+	Spurious    uint64 `json:"spurious"`     // completions of frames that the kernel did not hold, those that came twice included
 	OutOfRange  uint64 `json:"out_of_range"` // completions of addresses that are none of ours
 }
 
@@ -174,6 +179,7 @@ type StreamReport struct {
 	BitsPerSecond float64 `json:"bits_per_second"`
 	BytesWritten  uint64  `json:"bytes_written"`
 	BytesReleased uint64  `json:"bytes_released"`
+	BytesDemoted  uint64  `json:"bytes_demoted"`
 	BytesAborted  uint64  `json:"bytes_aborted"`
 	BytesReceived uint64  `json:"bytes_received"` // payload from the peer, thrown away
 	Commits       uint64  `json:"commits"`
@@ -189,6 +195,7 @@ type StreamReport struct {
 	KeepAlives uint64 `json:"keepalives"` // probes of a peer that was silent
 	Splits     uint64 `json:"splits"`     // tails copied because they can't be sent in place
 	Reneged    uint64 `json:"reneged"`
+	Demotions  uint64 `json:"demotions"` // times that what the peer held was copied to the arena
 	Moment
 
 	SHA256 string `json:"sha256,omitempty"`
@@ -202,6 +209,7 @@ func (r *StreamReport) tcpStats(st tcp.Stats) {
 	r.Bytes, r.BytesReceived = st.BytesAcked, st.BytesReceived
 	r.Segments, r.Retransmits = st.SegmentsOut, st.Retransmits
 	r.Probes, r.KeepAlives, r.Splits, r.Reneged = st.Probes, st.KeepAlives, st.Splits, st.Reneged
+	r.Demotions = st.Demotions
 	r.Losses, r.Moment = lossesOf(&st), momentOf(&st)
 }
 
@@ -216,7 +224,7 @@ func (r *Report) Sum() Span {
 
 // tallied takes over what the pump counted.
 func (r *StreamReport) tallied(t *tally) {
-	r.BytesWritten, r.BytesReleased, r.BytesAborted = t.written, t.released, t.aborted
+	r.BytesWritten, r.BytesReleased, r.BytesDemoted, r.BytesAborted = t.written, t.released, t.demoted, t.aborted
 	r.Commits, r.Releases, r.Early = t.commits, t.releases, t.early
 	r.HoldMean = float64(t.holdMean()) / float64(time.Microsecond)
 	r.HoldMax = float64(t.holdMax) / float64(tcp.Microsecond)

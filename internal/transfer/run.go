@@ -11,6 +11,7 @@ import (
 
 	"github.com/xsend/xsend/dataplane"
 	"github.com/xsend/xsend/dataplane/session"
+	"github.com/xsend/xsend/internal/metrics"
 	"github.com/xsend/xsend/internal/pcap"
 )
 
@@ -48,7 +49,11 @@ type run struct {
 	trying int       // those that are not decided
 	end    time.Time // of the last stream so far
 
-	stray  *Stray // guarded by mu
+	stray      *Stray          // guarded by mu
+	books      *bookkeeper     // nil without Config.Books
+	metrics    *metrics.Server // nil without Config.Metrics
+	unbalanced error           // what does not add up
+
 	report Report
 }
 
@@ -91,6 +96,9 @@ func (r *run) prepare() (err error) {
 	if err := r.openInput(); err != nil {
 		return err
 	}
+	if err := r.serveMetrics(); err != nil {
+		return err
+	}
 	if r.remote, r.link, err = r.resolve(r.stop, &r.cfg); err != nil {
 		return err
 	}
@@ -109,6 +117,9 @@ func (r *run) prepare() (err error) {
 		if err := r.capture.Start(); err != nil {
 			return err
 		}
+	}
+	if r.metrics != nil {
+		r.metrics.Show(r.net)
 	}
 	r.describe(r.net.Info())
 	return nil
@@ -175,6 +186,7 @@ func (r *run) transfer() error {
 	}
 	r.meter.senders, r.trying = r.senders, len(r.senders)
 	r.sampler = &sampler{run: r, meter: r.meter, quit: make(chan struct{})}
+	r.keepBooks()
 	r.each((*sender).send)
 	if r.sampler.started {
 		r.sampler.stop()
@@ -294,19 +306,22 @@ func (r *run) newSource() (source, error) {
 
 // close ends the session and takes its figures.
 func (r *run) close() error {
+	r.books.stop()
 	left, err := r.net.Close()
 	r.describeOffload()
 	rep, c := &r.report, &left.Counters
 	rep.Frames = Frames{Total: left.Frames.Total, Free: left.Frames.Free, Leaked: left.Frames.Leaked, Quarantined: left.Frames.Quarantined}
-	rep.Descs = Descriptors{Submitted: c.Submitted, Completed: c.Completed, Quarantined: c.Quarantined, Spurious: c.Spurious, OutOfRange: c.OutOfRange}
+	rep.Descs = Descriptors{Submitted: c.Submitted, Completed: c.Completed, Quarantined: c.Quarantined, Spurious: c.Spurious + c.Duplicate, OutOfRange: c.OutOfRange}
 	rep.Kicks = Kicks{
 		OK: c.Kicks[dataplane.KickOK], Again: c.Kicks[dataplane.KickAgain], Dropped: c.Kicks[dataplane.KickDropped],
 		Down: c.Kicks[dataplane.KickDown], Dead: c.Kicks[dataplane.KickDead], Rebuilds: c.Rebuilds,
 	}
 	rep.Rx = Rx{Packets: c.RxPackets, TCP: c.RxTCP, ICMP: c.RxICMP, Unknown: c.RxUnknown, Checksum: c.RxChecksum, Bad: c.RxBad}
-	rep.BytesWritten, rep.BytesReleased, rep.BytesAborted = c.BytesWritten, c.BytesReleased, c.BytesAborted
+	rep.BytesWritten, rep.BytesReleased, rep.BytesDemoted, rep.BytesAborted = c.BytesWritten, c.BytesReleased, c.BytesDemoted, c.BytesAborted
+	rep.Hold = holdOf(c)
 	rep.LentWhileHeld, rep.RewrittenInFlight = c.LentWhileHeld, left.RewrittenInFlight
 	r.describeEvidence(&left)
+	r.balance(&left)
 	rep.Settings, rep.Restored = left.Settings, left.Restored
 	rep.Witnessed = r.cfg.Rewrite || r.wrongMode()
 	if r.capture != nil {
@@ -317,6 +332,9 @@ func (r *run) close() error {
 
 // release closes what prepare opened besides the session.
 func (r *run) release() {
+	if r.metrics != nil {
+		r.metrics.Close()
+	}
 	if r.input != nil {
 		if n := r.input.grew(); n > 0 && r.report.Bytes > 0 {
 			r.cfg.Warn(fmt.Sprintf("%s grew while it was sent: the %d bytes that it had at first were sent, the %d new ones weren't", r.input.name, r.input.want, n))

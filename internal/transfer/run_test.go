@@ -3,6 +3,7 @@ package transfer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"os"
 	"strings"
@@ -62,6 +63,7 @@ type countedNet struct {
 func (n countedNet) Close() (session.Report, error) {
 	rep := n.left
 	rep.Counters = n.extra
+	rep.Books.Ledger = n.ledger
 	for _, c := range n.stage.conns {
 		rep.Counters.BytesWritten += c.end
 		rep.Counters.BytesReleased += uint64(len(c.got))
@@ -239,4 +241,37 @@ func FuzzSplitTarget(f *testing.F) {
 			t.Errorf("%q: %q, %d", s, host, port)
 		}
 	})
+}
+
+// A ledger that does not add up, at the end or at any look, is an error that names its line, whatever else went well.
+func TestLedgerThatDoesNotAddUp(t *testing.T) {
+	good := dataplane.Ledger{Submitted: 5, Completed: 5, Written: 9, Released: 9}
+	for name, c := range map[string]struct {
+		ledger dataplane.Ledger
+		sample error
+		books  bool
+		want   string
+	}{
+		"it does":           {ledger: good, books: true},
+		"descriptors":       {ledger: dataplane.Ledger{Submitted: 5, Completed: 4}, want: "descriptors: 5 submitted, 4 completed"},
+		"bytes":             {ledger: dataplane.Ledger{Written: 5, Released: 4}, want: "bytes: 5 written, 4 released"},
+		"frames":            {ledger: dataplane.Ledger{Frames: 5, Placed: 4}, want: "frames: 5, of which 4"},
+		"in a look":         {ledger: good, books: true, sample: fmt.Errorf("queue 0: %w: a look", dataplane.ErrUnbalanced), want: "a look"},
+		"nobody had a look": {ledger: good, sample: dataplane.ErrUnbalanced},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStage(t, 1, Config{Path: writeFile(t, 10_000), Books: c.books})
+			s.net.ledger, s.net.unbalanced = c.ledger, c.sample
+			rep := s.run()
+			switch {
+			case c.want == "" && (rep.ExitCode != 0 || !rep.Ledger.Balanced):
+				t.Errorf("exit code %d, %v", rep.ExitCode, rep.Err)
+			case c.want != "" && (rep.ExitCode != ExitFailed || rep.Ledger.Balanced || !errors.Is(rep.Err, dataplane.ErrUnbalanced) || !strings.Contains(rep.Error, c.want)):
+				t.Errorf("exit code %d, %v", rep.ExitCode, rep.Err)
+			}
+			if (rep.Memory != nil) != c.books || s.opened.Times != c.books {
+				t.Errorf("memory %+v, times %v", rep.Memory, s.opened.Times)
+			}
+		})
+	}
 }

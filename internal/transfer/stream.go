@@ -88,7 +88,7 @@ func (s *sender) transmit() error {
 		err = s.drain(p)
 	}
 	s.report.SHA256 = p.sum()
-	err = s.takeBack(p, err)
+	err = holdError(s.takeBack(p, err))
 	s.conn.Leave()
 	s.report.tallied(&p.tally)
 	return err

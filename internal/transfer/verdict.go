@@ -80,6 +80,9 @@ func (r *run) judge(err error) {
 	rep := &r.report
 	rep.Interrupted = r.stop.Err() != nil
 	err = errors.Join(r.streamErrors(), err)
+	if r.unbalanced != nil {
+		err = errors.Join(err, fmt.Errorf("a bug of xsend: %w", r.unbalanced))
+	}
 	switch {
 	case err == nil:
 		err = r.conserved()
@@ -136,8 +139,10 @@ func (r *run) streamErrors() error {
 func (r *run) conserved() error {
 	rep := &r.report
 	switch d := rep.Descs; {
-	case rep.BytesWritten != rep.BytesReleased:
-		return fmt.Errorf("%w: %d bytes written, %d released", errConservation, rep.BytesWritten, rep.BytesReleased)
+	case rep.BytesWritten != rep.BytesReleased+rep.BytesDemoted:
+		return fmt.Errorf("%w: %d bytes written, %d released, %d demoted", errConservation, rep.BytesWritten, rep.BytesReleased, rep.BytesDemoted)
+	case rep.Hold.ArenaCopied != rep.Hold.ArenaAcked:
+		return fmt.Errorf("%w: %d bytes went to the arena, %d of them were ACKed", errConservation, rep.Hold.ArenaCopied, rep.Hold.ArenaAcked)
 	case rep.BytesWritten != rep.Bytes:
 		return fmt.Errorf("%w: %d bytes written, %d ACKed", errConservation, rep.BytesWritten, rep.Bytes)
 	case d.Submitted != d.Completed+d.Quarantined:

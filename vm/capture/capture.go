@@ -93,10 +93,15 @@ func (c *Capture) sent(open map[endpoint]*Flow, from endpoint, network gopacket.
 		c.Orphan++
 		return nil
 	}
-	if !checksumHolds(network, segment) {
+	probes := flow.Probes
+	flow.sent(segment)
+	switch {
+	case checksumHolds(network, segment):
+	case flow.Probes > probes:
+		flow.BadProbes++
+	default:
 		flow.BadChecksums++
 	}
-	flow.sent(segment)
 	return flow
 }
 

@@ -154,6 +154,25 @@ func TestProbeIsNoRetransmission(t *testing.T) {
 	}
 }
 
+// A probe with a wrong checksum is counted apart from other segments with one.
+func TestPoisonedProbes(t *testing.T) {
+	r, want := capturetest.New(t), stream(1000)
+	spoil := func() { r.File.Bytes()[r.File.Len()-1-10] ^= 1 } // the window: behind it are ten bytes, padding among them
+	r.SYN()
+	r.ACK(0)
+	for range 3 {
+		r.Data(-1, []byte{0})
+	}
+	r.Data(-1, []byte{0})
+	spoil()
+	r.Data(0, want)
+	r.FIN(1000)
+	spoil()
+	if f := flowOf(t, r); f.Probes != 4 || f.BadProbes != 1 || f.BadChecksums != 1 {
+		t.Errorf("%d probes, %d of them wrong, %d others wrong; want 4, 1, 1", f.Probes, f.BadProbes, f.BadChecksums)
+	}
+}
+
 func TestEmptyStreamIsComplete(t *testing.T) {
 	r := capturetest.New(t)
 	r.SYN()

@@ -29,8 +29,9 @@ type Flow struct {
 	Retransmitted int64   // payload bytes that had left before
 	Resent        int     // segments that carried at least one such byte
 	Differing     []Range // per segment that carried other bytes than had left before: from the first to the last such byte
-	BadChecksums  int     // segments of the sender whose TCP checksum is wrong, with or without payload
+	BadChecksums  int     // segments of the sender whose TCP checksum is wrong, with or without payload, but for probes
 	Probes        int     // single bytes right before the first unacknowledged one: asking, not resending
+	BadProbes     int     // of these, with a wrong TCP checksum: a canary poisons some
 	Stray         int     // segments outside the range that can be followed
 	Reset         bool    // either side sent RST
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/xsend/xsend/vm/capture"
 )
@@ -13,14 +14,16 @@ const (
 	intact       = "intact"        // nothing changed under the NIC
 	intactResent = "intact-resent" // the same, and bytes were sent twice, so that it proves something
 	broken       = "broken"        // memory changed before its last transmission
+	byNIC        = "by-nic"        // copy mode: nothing changed, and the NIC computed the checksums, by the kprobe's evidence
+	byKernel     = "by-kernel"     // the same, and the kernel did
 )
 
-var expectations = []string{intact, intactResent, broken}
+var expectations = []string{intact, intactResent, broken, byNIC, byKernel}
 
 // judge says what is wrong with a run; nothing means that it is as expected.
 func judge(r run) (problems []string) {
 	blame := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
-	for _, c := range []func(run, func(string, ...any)){judgeSink, judgeSender, judgeWire} {
+	for _, c := range []func(run, func(string, ...any)){judgeSink, judgeSender, judgeChecksums, judgeWire} {
 		c(r, blame)
 	}
 	return problems
@@ -45,10 +48,14 @@ func judgeSender(r run, blame func(string, ...any)) {
 		}
 		return n
 	}
-	if mode, err := r.send.text("mode"); err != nil || mode != "zerocopy" {
-		blame("send: mode %q (%v), expected zerocopy", mode, err)
+	want := "zerocopy"
+	if r.asks() {
+		want = "copy"
 	}
-	if written, released := figure("bytes_written"), figure("bytes_released"); written != released {
+	if mode, err := r.send.text("mode"); err != nil || mode != want {
+		blame("send: mode %q (%v), expected %s", mode, err, want)
+	}
+	if written, released := figure("bytes_written"), figure("bytes_released")+figure("bytes_demoted"); written != released {
 		blame("send: %d bytes written, %d released", written, released)
 	}
 	if n := figure("frames.leaked"); n != 0 {
@@ -64,6 +71,33 @@ func judgeSender(r run, blame func(string, ...any)) {
 	}
 }
 
+// judgeChecksums holds a run that leaves its checksums to others to who did them, on what evidence: the canary's, and the
+// kprobe's with a control that hits.
+func judgeChecksums(r run, blame func(string, ...any)) {
+	if !r.asks() {
+		return
+	}
+	knob, err := r.send.knob("checksum")
+	if err != nil {
+		blame("send: %v", err)
+		return
+	}
+	where, _ := knob.text("where")
+	evidence, _ := knob.text("evidence")
+	if "by-"+where != r.expect {
+		blame("send: checksums were computed by %q", where)
+	}
+	none := strings.Contains(evidence, "kprobe on skb_checksum_help: 0 calls")
+	for _, part := range []string{"canary proved", "kprobe on skb_checksum_help: ", "control 3 of 3 before and 3 of 3 after"} {
+		if !strings.Contains(evidence, part) {
+			blame("send: the evidence does not say %q", part)
+		}
+	}
+	if none != (r.expect == byNIC) {
+		blame("send: the evidence does not fit: %s", evidence)
+	}
+}
+
 func judgeWire(r run, blame func(string, ...any)) {
 	if len(r.wire.Flows) == 0 {
 		blame("wire: no connection to port %d", r.port)
@@ -75,10 +109,11 @@ func judgeWire(r run, blame func(string, ...any)) {
 	for _, f := range r.wire.Flows {
 		judgeStream(r, f, blame)
 		judgeTags(r, f, blame)
-		changed += len(f.Differing) + f.BadChecksums
+		changed += len(f.Differing) + f.BadChecksums + f.BadProbes
 		resent += f.Resent
 		if r.expect != broken {
 			judgeUnchanged(f, blame)
+			judgeProbes(r, f, blame)
 		}
 	}
 	rewritten, _ := r.send.number("rewritten_in_flight")
@@ -110,6 +145,16 @@ func judgeTags(r run, f *capture.Flow, blame func(string, ...any)) {
 	}
 	if right != all {
 		blame("wire: %d of the sender's %d frames are in VLAN %d (0: none): tags %v, %d without", right, all, r.vlan, f.Tags, f.Bare)
+	}
+}
+
+// judgeProbes looks for poisoned probes: a canary has to have sent some, and nobody else may.
+func judgeProbes(r run, f *capture.Flow, blame func(string, ...any)) {
+	switch {
+	case r.asks() && (f.BadProbes == 0 || f.BadProbes == f.Probes):
+		blame("wire: %d of %d probes have a wrong TCP checksum: no canary was sent", f.BadProbes, f.Probes)
+	case !r.asks() && f.BadProbes > 0:
+		blame("wire: %d of the sender's probes have a wrong TCP checksum", f.BadProbes)
 	}
 }
 

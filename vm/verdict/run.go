@@ -26,6 +26,9 @@ type run struct {
 	wire   *capture.Capture
 }
 
+// asks reports that the run is in copy mode and leaves its checksums to others.
+func (r run) asks() bool { return r.expect == byNIC || r.expect == byKernel }
+
 // report is one program's JSON object.
 type report map[string]any
 
@@ -55,6 +58,17 @@ func (r report) text(path string) (string, error) {
 	return text, nil
 }
 
+// knob is the entry of offload with that name.
+func (r report) knob(name string) (report, error) {
+	all, _ := r["offload"].([]any)
+	for _, entry := range all {
+		if object, _ := entry.(map[string]any); object["name"] == name {
+			return object, nil
+		}
+	}
+	return nil, fmt.Errorf("the report has no offload named %s", name)
+}
+
 func (r report) value(path string) (any, error) {
 	var at any = map[string]any(r)
 	for _, name := range strings.Split(path, ".") {
@@ -75,6 +89,9 @@ func (r run) String() string {
 	for _, f := range r.wire.Flows {
 		fmt.Fprintf(&b, " %d bytes in %d segments, %d resent (%d bytes), %d with different bytes, %d bad checksums, %d probes;",
 			f.Length(), f.Segments, f.Resent, f.Retransmitted, len(f.Differing), f.BadChecksums, f.Probes)
+	}
+	if knob, err := r.send.knob("checksum"); err == nil && r.asks() {
+		fmt.Fprintf(&b, " checksums by %v: %v", knob["where"], knob["evidence"])
 	}
 	if n, err := r.send.number("rewritten_in_flight"); err == nil {
 		fmt.Fprintf(&b, " rewritten_in_flight %d", n)

@@ -23,6 +23,8 @@ type guest struct {
 	passed []byte // what the wire shows, the file itself unless set
 	vlan   bool   // the wire is VLAN 7
 	flip   bool   // the FIN leaves with a bit changed
+	probes int    // probes before the stream
+	bad    int    // of these, poisoned
 }
 
 func sound() *guest {
@@ -30,9 +32,22 @@ func sound() *guest {
 	rand.New(rand.NewSource(1)).Read(g.file)
 	g.sink = map[string]any{"sha256": fmt.Sprintf("%x", sha256.Sum256(g.file))}
 	g.send = map[string]any{
-		"mode": "zerocopy", "bytes_written": 5000, "bytes_released": 5000, "lent_while_held": 0, "rewritten_in_flight": 0,
+		"mode": "zerocopy", "bytes_written": 5000, "bytes_released": 5000, "bytes_demoted": 0, "lent_while_held": 0, "rewritten_in_flight": 0,
 		"frames":      map[string]any{"leaked": 0},
 		"descriptors": map[string]any{"submitted": 9, "completed": 8, "quarantined": 1},
+	}
+	return g
+}
+
+// asking is a sound run in copy mode whose checksums were computed there, with what the kprobe counted.
+func asking(where string, calls int) *guest {
+	g := sound()
+	g.probes, g.bad = 3, 2
+	g.send["mode"] = "copy"
+	g.send["offload"] = []any{
+		map[string]any{"name": "mode", "where": "nic"},
+		map[string]any{"name": "checksum", "where": where, "evidence": fmt.Sprintf(
+			"queue 0: canary proved: of 9; copy mode: kprobe on skb_checksum_help: %d calls for the canary's connection, control 3 of 3 before and 3 of 3 after", calls)},
 	}
 	return g
 }
@@ -68,6 +83,13 @@ func (g *guest) wire(t *testing.T) []byte {
 	r := capturetest.New(t)
 	r.VLAN = g.vlan
 	r.SYN()
+	r.ACK(0)
+	for i := range g.probes {
+		r.Data(-1, []byte{0})
+		if i < g.bad {
+			r.File.Bytes()[r.File.Len()-1-5] ^= 1 // the byte itself; padding follows
+		}
+	}
 	for at := 0; at < len(passed); at += 1000 {
 		r.Data(at, passed[at:at+1000])
 	}
@@ -115,6 +137,52 @@ func TestVerdict(t *testing.T) {
 			g := sound()
 			c.change(g)
 			runs, err := load(g.leave(t, c.expect))
+			if err != nil {
+				t.Fatal(err)
+			}
+			problems := strings.Join(judge(runs[0]), "\n")
+			if c.problem == "" && problems != "" || !strings.Contains(problems, c.problem) {
+				t.Errorf("problems %q, want %q", problems, c.problem)
+			}
+		})
+	}
+}
+
+// A run whose checksums are left to others must name whom it should, on evidence that fits.
+func TestVerdictOnChecksums(t *testing.T) {
+	evidence := func(replace, by string) func(*guest) {
+		return func(g *guest) {
+			knob := g.send["offload"].([]any)[1].(map[string]any)
+			knob["evidence"] = strings.Replace(knob["evidence"].(string), replace, by, 1)
+		}
+	}
+	nothing := func(*guest) {}
+	for name, c := range map[string]struct {
+		expect  string
+		guest   *guest
+		change  func(*guest)
+		problem string
+	}{
+		"the NIC":                       {byNIC, asking("nic", 0), nothing, ""},
+		"the kernel":                    {byKernel, asking("kernel", 9), nothing, ""},
+		"the NIC, and it should not":    {byKernel, asking("nic", 0), nothing, `computed by "nic"`},
+		"the kernel, and it should not": {byNIC, asking("kernel", 9), nothing, `computed by "kernel"`},
+		"nobody tells":                  {byNIC, asking("nic-or-kernel", 0), nothing, `computed by "nic-or-kernel"`},
+		"the NIC against evidence":      {byNIC, asking("nic", 1), nothing, "does not fit"},
+		"the kernel against it":         {byKernel, asking("kernel", 0), nothing, "does not fit"},
+		"a control that misses":         {byNIC, asking("nic", 0), evidence("3 of 3 after", "0 of 3 after"), "does not say"},
+		"by the features alone":         {byKernel, asking("kernel", 9), evidence("kprobe on ", ""), "does not say"},
+		"no canary's verdict":           {byNIC, asking("nic", 0), evidence("canary proved", "unproved"), "does not say"},
+		"no such entry":                 {byNIC, asking("nic", 0), func(g *guest) { delete(g.send, "offload") }, "no offload named checksum"},
+		"in zero-copy":                  {byNIC, asking("nic", 0), func(g *guest) { g.send["mode"] = "zerocopy" }, "expected copy"},
+		"no poisoned probe":             {byNIC, asking("nic", 0), func(g *guest) { g.bad = 0 }, "0 of 3 probes"},
+		"only poisoned probes":          {byNIC, asking("nic", 0), func(g *guest) { g.bad = 3 }, "3 of 3 probes"},
+		"a poisoned segment":            {byNIC, asking("nic", 0), func(g *guest) { g.flip = true }, "1 of the sender's segments"},
+		"poisoned without asking":       {intact, sound(), func(g *guest) { g.probes, g.bad = 3, 1 }, "1 of the sender's probes"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.change(c.guest)
+			runs, err := load(c.guest.leave(t, c.expect))
 			if err != nil {
 				t.Fatal(err)
 			}
