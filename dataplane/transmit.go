@@ -49,6 +49,9 @@ func (p *Poller) send(now tcp.Time, s *Stream, ask, at int) (packets, descs int)
 		if tx.Parts > 0 {
 			descs += p.sendParts(now, s, tx, at+descs)
 		}
+		if p.trace != nil {
+			p.traceSend(s, tx)
+		}
 		if p.tap != nil {
 			p.tapOut(now, tx)
 		}

@@ -18,6 +18,9 @@ type Tx struct {
 	// Source is the writer's frame whose payload this packet carries, NoFrame for
 	// control segments. It is Frame, or the frame that a split tail was copied from.
 	Source umem.Frame
+	Seq    uint32 // of the first byte of payload, or of the SYN or FIN
+	Flags  uint8  // of TCP
+	Why    Why
 }
 
 // Part is payload of a packet, in place.

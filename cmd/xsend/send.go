@@ -126,6 +126,7 @@ func (f *sendFlags) dataplaneFlags(cmd *cobra.Command) {
 	flags.BoolVar(&f.cfg.HugePages, "hugepages", false, "back frames with 2 MiB pages, which must be reserved (vm.nr_hugepages)")
 	choice(cmd, &f.cfg.Release, "release", "", "when a frame is handed back; all but ack are wrong on purpose", "ack", "completion", "submit", "acked")
 	flags.StringVar(&f.cfg.Pcap, "pcap", "", "write what is sent and received to this pcapng `FILE`")
+	flags.StringVar(&f.cfg.Trace, "trace", "", "write the life of each frame and connection to this `FILE`, for xsend trace")
 }
 
 // outputFlags say what is printed.

@@ -92,6 +92,7 @@ type Config struct {
 	Rewrite bool   // overwrite each frame with Marker as soon as it is handed back
 	Hash    bool   // SHA-256 of what was sent
 	Pcap    string // write what the engine sent and received to this file
+	Trace   string // write the lifecycle trace to this file
 
 	Version    string            // for the report
 	Title      string            // for the report

@@ -65,8 +65,9 @@ type Report struct {
 	Hold              Hold   `json:"hold"`
 	Witnessed         bool   `json:"witnessed"` // rewritten_in_flight was looked for
 
-	SHA256 string       `json:"sha256,omitempty"` // of what was sent, where all streams sent the same
-	Pcap   *PcapSummary `json:"pcap,omitempty"`
+	SHA256 string        `json:"sha256,omitempty"` // of what was sent, where all streams sent the same
+	Pcap   *PcapSummary  `json:"pcap,omitempty"`
+	Trace  *TraceSummary `json:"trace,omitempty"`
 
 	Interrupted bool   `json:"interrupted"`
 	Failed      int    `json:"failed"`          // streams with an error
