@@ -15,6 +15,7 @@ import (
 // streamTrace is what a stream needs for it.
 type streamTrace struct {
 	id    uint16
+	heard bool   // the peer answered our SYN
 	acked uint64 // as last told
 }
 
@@ -74,15 +75,17 @@ func (p *Poller) traceState(s *Stream, st tcp.State) {
 	p.traceConn(trace.State, s, uint8(st), s.conn.BytesAcked(), failed, 0)
 }
 
-// traceAck is a segment that the connection was given, if the cumulative ACK advanced by it. It comes before what that releases.
+// traceAck is a segment that the connection was given, if it is the peer's first, or the cumulative ACK advanced by it. It comes
+// before what that releases.
 func (p *Poller) traceAck(now tcp.Time, s *Stream, seg *wire.Segment) {
 	p.trace.Now = int64(now)
 	n := s.conn.BytesAcked()
-	if n == s.traced.acked {
+	first := !s.traced.heard && s.conn.State() >= tcp.Established
+	if n == s.traced.acked && !first {
 		return
 	}
-	s.traced.acked = n
-	p.traceConn(trace.Ack, s, 0, n, seg.Ack, seg.Seq+uint32(seg.PayloadLen))
+	s.traced.acked, s.traced.heard = n, true
+	p.traceConn(trace.Ack, s, 0, n, seg.Ack, seg.Seq+uint32(seg.Len()))
 }
 
 // traceDemoted is what went to the arena, before what that releases.

@@ -42,8 +42,8 @@ const (
 	Path
 	// State: Flags is the tcp.State that was reached, B 1 where the connection has an error, A payload bytes ACKed.
 	State
-	// Ack: the peer's cumulative ACK advanced. A payload bytes are ACKed, B is the segment's acknowledgement number, C the sequence
-	// number behind its payload.
+	// Ack: the peer answered our SYN, or its cumulative ACK advanced. A payload bytes are ACKed, B is the segment's acknowledgement
+	// number, C the sequence number behind the segment.
 	Ack
 	// CloseWrite: the writer commits no more.
 	CloseWrite

@@ -35,6 +35,9 @@ type pair struct{ local, remote netip.AddrPort }
 type capturedConn struct {
 	iss     uint32
 	acks    map[uint32]struct{} // acknowledgement numbers that the peer sent
+	top     uint32              // the highest of them
+	ended   bool                // a FIN or a reset was seen
+	behind  uint64              // releases for ACKs that are higher
 	bytes   []byte              // the payload as it was first seen, from the first byte on
 	gaps    []gap               // what of it was not seen
 	differs []differs
@@ -65,12 +68,17 @@ func ReadCapture(r io.Reader) (*Capture, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: neither pcap nor pcapng: %w", ErrCapture, err)
 	}
+	switch src.LinkType() {
+	case layers.LinkTypeEthernet, layers.LinkTypeLinuxSLL, layers.LinkTypeRaw, layers.LinkTypeIPv4, layers.LinkTypeIPv6:
+	default:
+		return nil, fmt.Errorf("%w: link type %d is not read here, nor what tcpdump -i any writes: capture on the interface itself", ErrCapture, src.LinkType())
+	}
 	c := &Capture{conns: map[pair][]*capturedConn{}}
 	for {
 		b, ci, err := src.ReadPacketData()
 		switch {
 		case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
-			return c, nil
+			return c, nil // one that was ended by a signal ends anywhere
 		case err != nil:
 			return nil, fmt.Errorf("%w: packet %d: %w", ErrCapture, c.Packets+1, err)
 		}
@@ -103,8 +111,11 @@ func (c *Capture) packet(p gopacket.Packet, at time.Time) {
 		c.syn(src, dst, t)
 		return
 	}
-	if k := last(c.conns[pair{dst, src}]); k != nil && t.ACK {
-		k.acks[t.Ack] = struct{}{}
+	if k := last(c.conns[pair{dst, src}]); k != nil {
+		k.ended = k.ended || t.FIN || t.RST
+		if t.ACK {
+			k.ack(t.Ack)
+		}
 	}
 	k := last(c.conns[pair{src, dst}])
 	if k == nil || n <= 0 {
@@ -214,6 +225,16 @@ func (k *capturedConn) same(at time.Time, seq uint32, from, to, lo uint64, b []b
 	}
 }
 
+func (k *capturedConn) ack(n uint32) {
+	if len(k.acks) == 0 || int32(n-k.top) > 0 {
+		k.top = n
+	}
+	k.acks[n] = struct{}{}
+}
+
+// tooShort reports that the capture ended before the peer can have sent that number.
+func (k *capturedConn) tooShort(raw uint32) bool { return !k.ended && int32(raw-k.top) > 0 }
+
 // acked reports that the peer sent that acknowledgement number.
 func (k *capturedConn) acked(raw uint32) bool {
 	_, ok := k.acks[raw]
@@ -242,6 +263,9 @@ func (c *Checker) compare() {
 				c.undecided("capture: it has no SYN of connection %d (%v): begin it before the connection", s.conn.id, s.conn)
 			}
 			continue
+		}
+		if k.behind > 0 {
+			c.undecided("capture: it ends before connection %d (%v) does: no ACK for %d releases", s.conn.id, s.conn, k.behind)
 		}
 		c.r.Compared += k.again
 		for _, d := range k.differs {

@@ -91,7 +91,7 @@ func (c *Checker) state(q *queue, e *trace.Event, s *conn) {
 func (c *Checker) ack(q *queue, e *trace.Event, s *conn) {
 	reach := e.B - s.iss - 1 // mod 2^32
 	switch {
-	case e.A <= s.acked:
+	case e.A < s.acked || e.A == s.acked && len(s.acks) > 0:
 		c.illegal(q, e, s, "the cumulative ACK goes from %d to %d", s.acked, e.A)
 	case reach != uint32(e.A) && reach != uint32(e.A)+1: // the FIN has a number of its own
 		c.illegal(q, e, s, "acknowledgement number %d covers %d bytes (mod 2^32), and %d are said to be ACKed", e.B, reach, e.A)

@@ -127,7 +127,7 @@ func tellConn(e *trace.Event, s *conn) string {
 	switch e.Kind {
 	case trace.Local, trace.Remote, trace.Path:
 		s.describe(e)
-		return s.String()
+		return [...]string{s.local.String(), s.remote.String(), s.String()}[e.Kind-trace.Local]
 	case trace.State:
 		text := stateName(e.Flags)
 		if e.B != 0 {
