@@ -29,17 +29,17 @@ func (p *Poller) traceQueue() {
 
 // traceFrame is an event of a frame that needs no more.
 func (p *Poller) traceFrame(k trace.Kind, f umem.Frame) {
-	p.trace.Put(trace.Event{Time: p.trace.Now, Kind: k, Frame: uint32(f)})
+	p.trace.Add(trace.Who(k, 0, 0, uint32(f)), 0, 0)
 }
 
 // traceConn is an event of a connection.
 func (p *Poller) traceConn(k trace.Kind, s *Stream, flags uint8, a uint64, b, c uint32) {
-	p.trace.Put(trace.Event{Time: p.trace.Now, Kind: k, Flags: flags, Conn: s.traced.id, Frame: trace.NoFrame, A: a, B: b, C: c})
+	p.trace.Add(trace.Who(k, flags, s.traced.id, trace.NoFrame), a, trace.Pair(b, c))
 }
 
 // traceNote is an event of the queue.
 func (p *Poller) traceNote(k trace.Kind, flags uint8, a uint64) {
-	p.trace.Put(trace.Event{Time: p.trace.Now, Kind: k, Flags: flags, Frame: trace.NoFrame, A: a})
+	p.trace.Add(trace.Who(k, flags, 0, trace.NoFrame), a, 0)
 	p.trace.Flush()
 }
 
@@ -96,14 +96,12 @@ func (p *Poller) traceDemoted(s *Stream) {
 
 // traceCommit is a commit that was admitted.
 func (p *Poller) traceCommit(s *Stream, c *commit) {
-	p.trace.Put(trace.Event{
-		Time: p.trace.Now, Kind: trace.Commit, Conn: s.traced.id, Frame: uint32(c.frame), A: s.end, B: c.length, C: uint32(c.cookie),
-	})
+	p.trace.Add(trace.Who(trace.Commit, 0, s.traced.id, uint32(c.frame)), s.end, trace.Pair(c.length, uint32(c.cookie)))
 }
 
 // traceSend is the descriptors of a packet.
 func (p *Poller) traceSend(s *Stream, tx *tcp.Tx) {
-	flags, headers := uint8(trace.First), tx.Len
+	off, flags, headers := p.offset(tx.Frame, tx.Addr), uint8(trace.First), tx.Len
 	if tx.Again {
 		flags |= trace.Again
 	}
@@ -113,44 +111,45 @@ func (p *Poller) traceSend(s *Stream, tx *tcp.Tx) {
 	if tx.Parts > 0 {
 		flags |= trace.More
 	} else {
-		headers = uint32(tcp.Headroom - p.offset(tx.Frame, tx.Addr)) // payload starts at Headroom in whatever frame it is sent from
+		headers = tcp.Headroom - off // payload starts at Headroom in whatever frame it is sent from
 	}
-	e := trace.Event{
-		Time: p.trace.Now, Kind: trace.Submit, Flags: flags, Conn: s.traced.id, Frame: uint32(tx.Frame),
-		A: uint64(tx.Seq)<<32 | uint64(p.offset(tx.Frame, tx.Addr))<<16 | uint64(tx.Len),
-		B: uint32(tx.Source), C: uint32(tx.Why) | uint32(tx.Flags)<<8 | headers<<16,
-	}
-	p.trace.Put(e)
-	seq := tx.Seq
-	for k := range tx.Rest[:tx.Parts] {
-		r := &tx.Rest[k]
-		e.Frame, e.B, e.C = uint32(r.Frame), trace.NoFrame, e.C&0xffff
-		e.Flags = flags &^ (trace.First | trace.Metadata)
-		if k == tx.Parts-1 {
-			e.Flags &^= trace.More
-		}
-		if p.records[p.pool.Index(r.Frame)].live {
-			e.B = uint32(r.Frame)
-		}
-		e.A = uint64(seq)<<32 | uint64(p.offset(r.Frame, r.Addr))<<16 | uint64(r.Len)
-		seq += r.Len
-		p.trace.Put(e)
+	why := uint32(tx.Why) | uint32(tx.Flags)<<8
+	p.trace.Add(trace.Who(trace.Submit, flags, s.traced.id, uint32(tx.Frame)), where(tx.Seq, off, tx.Len), trace.Pair(uint32(tx.Source), why|headers<<16))
+	if tx.Parts > 0 {
+		p.traceParts(s, tx, flags&trace.Again, why)
 	}
 }
 
-func (p *Poller) offset(f umem.Frame, addr uint64) int { return int(addr - p.addr(f)) }
+// where is the first word of a Submit.
+func where(seq, off, n uint32) uint64 { return uint64(seq)<<32 | uint64(off)<<16 | uint64(n) }
+
+// traceParts is those behind the headers'.
+func (p *Poller) traceParts(s *Stream, tx *tcp.Tx, flags uint8, why uint32) {
+	seq := tx.Seq
+	for k := range tx.Rest[:tx.Parts] {
+		r := &tx.Rest[k]
+		more, source := uint8(trace.More), uint32(trace.NoFrame)
+		if k == tx.Parts-1 {
+			more = 0
+		}
+		if p.records[p.pool.Index(r.Frame)].live {
+			source = uint32(r.Frame)
+		}
+		p.trace.Add(trace.Who(trace.Submit, flags|more, s.traced.id, uint32(r.Frame)), where(seq, p.offset(r.Frame, r.Addr), r.Len), trace.Pair(source, why))
+		seq += r.Len
+	}
+}
+
+func (p *Poller) offset(f umem.Frame, addr uint64) uint32 { return uint32(addr - p.addr(f)) }
 
 // traceCompletion is an address out of the completion ring, and what the ledger made of it.
 func (p *Poller) traceCompletion(addr uint64, f umem.Frame, fault umem.Fault) {
-	p.trace.Put(trace.Event{Time: p.trace.Now, Kind: trace.Complete, Flags: uint8(fault), Frame: uint32(f), A: addr})
+	p.trace.Add(trace.Who(trace.Complete, uint8(fault), 0, uint32(f)), addr, 0)
 }
 
 // traceRelease is a commit that is answered.
 func (p *Poller) traceRelease(r *record, i int) {
-	p.trace.Put(trace.Event{
-		Time: p.trace.Now, Kind: trace.Release, Flags: uint8(r.reason), Conn: r.stream.traced.id, Frame: uint32(p.frameAt(i)),
-		A: r.start, B: r.length, C: r.xmits,
-	})
+	p.trace.Add(trace.Who(trace.Release, uint8(r.reason), r.stream.traced.id, uint32(p.frameAt(i))), r.start, trace.Pair(r.length, r.xmits))
 }
 
 // traceEnd is what the poller counted itself, and its last event.

@@ -111,13 +111,26 @@ type Event struct {
 	B, C  uint32
 }
 
+// words is an event as it is on a ring: four registers, where a struct of seven fields would be copied through memory.
+type words struct{ time, who, a, bc uint64 }
+
+// Who is the second word of an event.
+func Who(k Kind, flags uint8, conn uint16, frame uint32) uint64 {
+	return uint64(k) | uint64(flags)<<8 | uint64(conn)<<16 | uint64(frame)<<32
+}
+
+// Pair is the last word of an event.
+func Pair(b, c uint32) uint64 { return uint64(b) | uint64(c)<<32 }
+
 // Append puts the event's 32 bytes behind b.
 func (e *Event) Append(b []byte) []byte {
+	w := words{uint64(e.Time), Who(e.Kind, e.Flags, e.Conn, e.Frame), e.A, Pair(e.B, e.C)}
+	return w.append(b)
+}
+
+func (w words) append(b []byte) []byte {
 	le := binary.LittleEndian
-	b = le.AppendUint64(b, uint64(e.Time))
-	b = le.AppendUint64(b, uint64(e.Kind)|uint64(e.Flags)<<8|uint64(e.Conn)<<16|uint64(e.Frame)<<32)
-	b = le.AppendUint64(b, e.A)
-	return le.AppendUint64(b, uint64(e.B)|uint64(e.C)<<32)
+	return le.AppendUint64(le.AppendUint64(le.AppendUint64(le.AppendUint64(b, w.time), w.who), w.a), w.bc)
 }
 
 // Decode is the event in the first 32 bytes of b.

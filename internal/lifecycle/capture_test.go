@@ -159,6 +159,7 @@ func reader(t *testing.T, path string) *trace.Reader {
 func TestExport(t *testing.T) {
 	for _, i := range []int{0, 5} { // one descriptor, and several
 		one := trial(i, 2)
+		one.Forward.Loss = 0.03
 		one.VLAN = uint16(7 * (i % 2))
 		tape, run := record(t, one)
 		path := traceFile(t, tape.events())
@@ -171,7 +172,7 @@ func TestExport(t *testing.T) {
 			t.Errorf("%d packets, %d descriptors were submitted", packets, n)
 		}
 		behind := [...]string{"", ", payload behind the headers"}[i/5]
-		for _, want := range []string{"Made from a lifecycle trace", ": new" + behind + ", [", ": loss" + behind + ", sent before, ["} {
+		for _, want := range []string{"Made from a lifecycle trace", ": new" + behind + ", [", behind + ", sent before, ["} {
 			if !bytes.Contains(out.Bytes(), []byte(want)) {
 				t.Errorf("no %q in the export", want)
 			}
