@@ -1,6 +1,7 @@
 package dataplane
 
 import (
+	"github.com/xsend/xsend/dataplane/trace"
 	"github.com/xsend/xsend/tcp"
 	"github.com/xsend/xsend/umem"
 )
@@ -30,6 +31,9 @@ func (p *Poller) take(now tcp.Time, l *lane) int {
 			p.takeBack(l, c.frame)
 		case opClose:
 			c.stream.closing = true
+			if p.trace != nil {
+				p.traceConn(trace.CloseWrite, c.stream, 0, 0, 0, 0)
+			}
 			p.ready.add(c.stream)
 		case opLeave:
 			l.left = true
@@ -46,6 +50,9 @@ func (p *Poller) take(now tcp.Time, l *lane) int {
 func (p *Poller) commit(now tcp.Time, l *lane, c *commit) {
 	s := c.stream
 	p.pool.Commit(c.frame)
+	if p.trace != nil {
+		p.traceCommit(s, c)
+	}
 	l.lent--
 	if s.committed < s.allowed {
 		l.room--
@@ -125,6 +132,9 @@ func (p *Poller) lend(l *lane) {
 		f, ok := p.pool.Lend()
 		if !ok {
 			return
+		}
+		if p.trace != nil {
+			p.traceFrame(trace.Lend, f)
 		}
 		l.credits.Put(f)
 		l.lent++

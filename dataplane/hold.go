@@ -46,6 +46,9 @@ func (p *Poller) demote(now tcp.Time) (work int) {
 		p.unpark(now, s)
 		p.holds.busy = true
 		left -= s.conn.Demote(now, left)
+		if p.trace != nil {
+			p.traceDemoted(s)
+		}
 		if p.stuck(s) && !s.conn.Demoting() {
 			s.conn.HoldFull(now)
 		}

@@ -1,6 +1,9 @@
 package dataplane
 
-import "github.com/xsend/xsend/tcp"
+import (
+	"github.com/xsend/xsend/dataplane/trace"
+	"github.com/xsend/xsend/tcp"
+)
 
 // observe looks whether something happened to the stream that its writer, or
 // whoever waits for it, wants to know.
@@ -11,6 +14,9 @@ func (p *Poller) observe(now tcp.Time, s *Stream) {
 	}
 	if st := s.conn.State(); st != s.stateNow {
 		s.stateNow = st
+		if p.trace != nil {
+			p.traceState(s, st)
+		}
 		s.state.Store(uint32(st))
 	}
 	p.observeHold(s)
@@ -55,6 +61,9 @@ func (p *Poller) reach(now tcp.Time, s *Stream, bits milestones) {
 		}
 	}
 	s.reached.Store(bits)
+	if p.trace != nil && fresh&isHome != 0 {
+		p.traceConn(trace.Home, s, 0, 0, 0, 0)
+	}
 	if fresh&isEnded != 0 {
 		p.dropParked(s)
 		p.settle(now)

@@ -34,6 +34,9 @@ func (p *Poller) Open(now tcp.Time, w *Writer, cfg tcp.Config) (*Stream, error) 
 	s.mss.Store(int32(s.mssNow))
 	s.state.Store(uint32(s.stateNow))
 	p.flows[s.flow] = s
+	if p.trace != nil {
+		p.traceOpen(now, s, &cfg)
+	}
 	if p.directory != nil {
 		p.directory.set(s.flow, p)
 	}

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/xsend/xsend/dataplane/trace"
 	"github.com/xsend/xsend/dataplane/trap"
 	"github.com/xsend/xsend/internal/wire"
 	"github.com/xsend/xsend/tcp"
@@ -42,6 +43,7 @@ type Config struct {
 	Directory  *Directory          // the other pollers of the same NIC; nil = there are none
 	Arena      *umem.Arena         // what streams with tcp.HoldDemote demote to, the poller's until Close; nil = none
 	Tap        *Tap                // gets a copy of every packet; nil = none
+	Trace      *trace.Ring         // gets the lifecycle trace, the poller's until Close; nil = none
 	Clock      func() tcp.Time     // Run's clock, monotonic; nil = the system's
 	CPU        func() (int, error) // the CPU that Run pins its thread to; nil = none
 }
@@ -55,6 +57,8 @@ type Poller struct {
 	mode   ReleaseMode
 	verify bool
 	tap    *Tap
+	trace  *trace.Ring
+	opened uint16 // connections, for their numbers in the trace
 	reopen func(int) (Port, error)
 
 	flights    flights
@@ -130,7 +134,7 @@ func New(cfg Config) (*Poller, error) {
 	}
 	caps := cfg.Port.Caps()
 	p := &Poller{
-		pool: cfg.Pool, port: cfg.Port, caps: caps, mode: cfg.Release, verify: !cfg.TrustRX, tap: cfg.Tap,
+		pool: cfg.Pool, port: cfg.Port, caps: caps, mode: cfg.Release, verify: !cfg.TrustRX, tap: cfg.Tap, trace: cfg.Trace,
 		reopen: cfg.Reopen, maxStreams: cfg.MaxStreams, rxFrames: cfg.RxFrames, stall: cfg.Stall,
 		records: make([]record, cfg.Pool.Len()), flows: map[wire.Flow]*Stream{},
 		changed:   make([]*Stream, 0, cfg.MaxStreams),
@@ -148,6 +152,9 @@ func New(cfg Config) (*Poller, error) {
 	p.holds.init(&cfg)
 	p.running.init(&cfg)
 	p.books.init(&cfg)
+	if p.trace != nil {
+		p.traceQueue()
+	}
 	reserve := p.pool.Free() - p.pool.Lendable()
 	p.refill()
 	p.lendable = p.pool.Lendable()
@@ -200,6 +207,9 @@ func (p *Poller) Step(now tcp.Time) (work int) {
 	if p.dead != nil {
 		return p.refuse(now)
 	}
+	if p.trace != nil {
+		p.trace.Now = int64(now)
+	}
 	completions := p.reap(now)
 	work = completions + p.receive(now) + p.expire(now) + p.admit(now) + p.demote(now)
 	sent := p.transmit(now)
@@ -207,6 +217,9 @@ func (p *Poller) Step(now tcp.Time) (work int) {
 	p.watch(now, completions, sent)
 	p.endAudited(now)
 	p.publishLanes()
+	if p.trace != nil {
+		p.trace.Flush()
+	}
 	return work + sent
 }
 

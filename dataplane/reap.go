@@ -11,6 +11,9 @@ func (p *Poller) reap(now tcp.Time) int {
 	n := p.port.Reap(p.addrs[:])
 	for _, addr := range p.addrs[:n] {
 		f, fault := p.pool.Complete(addr)
+		if p.trace != nil {
+			p.traceCompletion(addr, f, fault)
+		}
 		switch fault {
 		case umem.FaultNone:
 			p.completed(now, f, addr)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/xsend/xsend/dataplane/trace"
 	"github.com/xsend/xsend/tcp"
 	"github.com/xsend/xsend/umem"
 )
@@ -53,6 +54,9 @@ func (p *Poller) Rebuild(now tcp.Time) error {
 
 // retire gives the old port up. Its error is of no use: the queue is dead already.
 func (p *Poller) retire() {
+	if p.trace != nil {
+		p.traceNote(trace.Dead, 0, uint64(p.flights.out))
+	}
 	p.pool.Quarantine()
 	p.lastRefused()
 	p.rebuild = rebuildState{closed: true, pause: rebuildFirst}
@@ -79,6 +83,9 @@ func (p *Poller) install(now tcp.Time, port Port) {
 	p.counters.Rebuilds++
 	p.dead, p.rebuild = nil, rebuildState{}
 	p.kickAt, p.kickOwed, p.down, p.unsent, p.still, p.last = 0, false, false, 0, 0, now
+	if p.trace != nil {
+		p.traceNote(trace.Rebuilt, 0, 0)
+	}
 	p.ground(now)
 	p.pool.Reregistered()
 	p.settle(now)
@@ -103,6 +110,9 @@ func (p *Poller) ground(now tcp.Time) {
 // fail ends every stream: the queue cannot be had again.
 func (p *Poller) fail(now tcp.Time, err error) error {
 	p.failed = fmt.Errorf("queue %d: %w: %w; opening it again: %w", p.caps.Queue, ErrQueueDead, p.dead, err)
+	if p.trace != nil {
+		p.traceNote(trace.Failed, 0, 0)
+	}
 	p.rebuild.at = tcp.Never
 	p.ground(now)
 	for _, s := range p.deadlines.heap {
@@ -140,6 +150,9 @@ func (p *Poller) writeOff() {
 			continue
 		}
 		r.reason = Quarantined
+		if p.trace != nil {
+			p.traceRelease(r, i)
+		}
 		p.count(r)
 		l := r.stream.writer.lane
 		l.owned--

@@ -74,6 +74,9 @@ func (p *Poller) segmentIn(now tcp.Time) {
 func (p *Poller) deliver(now tcp.Time, s *Stream, seg *wire.Segment) {
 	p.counters.RxTCP++
 	s.conn.Receive(now, seg)
+	if p.trace != nil {
+		p.traceAck(now, s, seg)
+	}
 	p.settle(now)
 	p.touched(now, s)
 }

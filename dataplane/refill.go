@@ -1,6 +1,9 @@
 package dataplane
 
-import "github.com/xsend/xsend/umem"
+import (
+	"github.com/xsend/xsend/dataplane/trace"
+	"github.com/xsend/xsend/umem"
+)
 
 // giveBack puts the frames of the packets just received (p.addrs[:p.refilled]) on
 // the fill ring again; one that the ring has no room for becomes free.
@@ -12,6 +15,9 @@ func (p *Poller) giveBack() {
 	}
 	for _, addr := range p.addrs[room:p.refilled] {
 		f, _ := p.pool.Region().FrameAt(addr)
+		if p.trace != nil {
+			p.traceFrame(trace.Recycle, f)
+		}
 		p.pool.Recycle(f)
 		p.filled--
 	}
@@ -30,6 +36,9 @@ func (p *Poller) refill() {
 			if !ok {
 				p.counters.RxStarved++
 				break
+			}
+			if p.trace != nil {
+				p.traceFrame(trace.Fill, f)
 			}
 			p.addrs[k] = p.addr(f)
 		}

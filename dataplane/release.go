@@ -85,6 +85,9 @@ func (p *Poller) settle(now tcp.Time) {
 	if len(acked)+len(done) == 0 {
 		return
 	}
+	if p.trace != nil {
+		p.trace.Now = int64(now)
+	}
 	for _, f := range acked {
 		p.acked(now, f)
 	}
@@ -151,6 +154,9 @@ func (p *Poller) releaseSubmitted() {
 // release answers the commit of frame f, and gives the frame to its writer.
 func (p *Poller) release(f umem.Frame, early bool) {
 	r := &p.records[p.pool.Index(f)]
+	if p.trace != nil {
+		p.traceRelease(r, p.pool.Index(f))
+	}
 	l := r.stream.writer.lane
 	p.auditRelease(f, r, early)
 	p.count(r)

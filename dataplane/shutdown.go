@@ -3,6 +3,7 @@ package dataplane
 import (
 	"errors"
 
+	"github.com/xsend/xsend/dataplane/trace"
 	"github.com/xsend/xsend/tcp"
 	"github.com/xsend/xsend/umem"
 )
@@ -50,11 +51,17 @@ func (p *Poller) Close() (Remains, error) {
 		err = p.port.Close()
 	}
 	if n := p.flights.out; n > 0 {
+		if p.trace != nil {
+			p.traceNote(trace.Dead, 0, uint64(p.flights.out))
+		}
 		p.pool.Quarantine()
 		p.ground(p.last)
 	}
 	for _, l := range p.lanes {
 		p.reclaim(l)
+	}
+	if p.trace != nil {
+		p.traceEnd()
 	}
 	p.publish()
 	c, audit := p.pool.Audit()
@@ -93,6 +100,9 @@ func (p *Poller) reclaim(l *lane) {
 
 // takeBack takes a frame from its writer, unused.
 func (p *Poller) takeBack(l *lane, f umem.Frame) {
+	if p.trace != nil {
+		p.traceFrame(trace.Back, f)
+	}
 	p.pool.Abandon(f)
 	l.lent--
 	l.owned--

@@ -63,6 +63,7 @@ type Stream struct {
 	committed int        // frames committed and not released
 	out       int        // descriptors out
 	hold      streamHold
+	traced    streamTrace
 	mssNow    int
 	stateNow  tcp.State
 	cause     error // why the poller ended it; nil where the connection has its own reason

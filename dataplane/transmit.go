@@ -50,6 +50,9 @@ func (p *Poller) send(now tcp.Time, s *Stream, ask, at int) (packets, descs int)
 			descs += p.sendParts(now, s, tx, at+descs)
 		}
 		p.auditTx(s, tx)
+		if p.trace != nil {
+			p.traceSend(s, tx)
+		}
 		if p.tap != nil {
 			p.tapOut(now, tx)
 		}

@@ -230,6 +230,7 @@ func (c *Conn) emitCanaryProbe(now Time, tx *Tx) bool {
 		c.poison(tx)
 	}
 	c.stats.CanaryProbes++
+	tx.Why = WhyCanary
 	return true
 }
 

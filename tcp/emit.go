@@ -42,6 +42,9 @@ func (c *Conn) emitSlot(now Time, i int32, tx *Tx) bool {
 	case s.nspans > 0:
 		tx.Source = s.spans[0].frame
 	}
+	if s.length > 0 {
+		tx.Why = WhyNew
+	}
 	s.out += uint16(1 + tx.Parts)
 	c.noteSent(now, i)
 	return true
@@ -145,7 +148,8 @@ func (c *Conn) put(tx *Tx, f umem.Frame, off, n int, h *wire.Header, sum uint32)
 	h.Flags |= c.echoFlag(h.Flags)
 	hdr := c.putHeaders(c.pool.Bytes(f)[:off], h, n, sum)
 	c.pool.Submit(f)
-	*tx = Tx{Addr: c.pool.Region().Addr(f) + uint64(off-hdr), Len: uint32(hdr + n), Frame: f, Source: umem.NoFrame, Metadata: c.offload}
+	*tx = Tx{Addr: c.pool.Region().Addr(f) + uint64(off-hdr), Len: uint32(hdr + n), Frame: f, Source: umem.NoFrame, Metadata: c.offload,
+		Seq: h.Seq, Flags: h.Flags, Why: whyOf(h.Flags)}
 	c.ackNow = c.ackNow && h.Flags&wire.FlagACK == 0
 	c.stats.SegmentsOut++
 }

@@ -51,5 +51,6 @@ func (c *Conn) emitKeepAlive(now Time, tx *Tx) int {
 	}
 	c.keep.now = false
 	c.stats.KeepAlives++
+	tx.Why = WhyKeepAlive
 	return 1
 }

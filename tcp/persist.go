@@ -69,6 +69,7 @@ func (c *Conn) emitProbe(now Time, tx *Tx) int {
 	}
 	c.probeNow = false
 	c.stats.Probes++
+	tx.Why = WhyProbe
 	return 1
 }
 

@@ -95,6 +95,7 @@ func (c *Conn) emitTailProbe(now Time, tx *Tx) int {
 	}
 	c.tlp = tlpState{out: true, again: again, end: c.sndNxt}
 	c.stats.TailProbes++
+	tx.Why = WhyTailProbe
 	if again {
 		tx.Again = true
 		c.resent(now, i)

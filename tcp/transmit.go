@@ -79,7 +79,7 @@ func (c *Conn) resendLost(now Time, out []Tx) int {
 		if !c.emitSlot(now, i, &out[n]) {
 			break
 		}
-		out[n].Again = true
+		out[n].Again, out[n].Why = true, c.whyAgain()
 		c.resent(now, i)
 		n++
 		i = next

@@ -19,6 +19,9 @@ type Tx struct {
 	// control segments. It is Frame, or the frame that a split tail was copied from.
 	Source umem.Frame
 	Offset uint32 // of the first payload byte in the stream, modulo 2^32; says nothing of a packet without payload of the stream
+	Seq    uint32 // of the first byte of payload, or of the SYN or FIN
+	Flags  uint8  // of TCP
+	Why    Why
 }
 
 // Part is payload of a packet, in place.

@@ -96,6 +96,6 @@ memory is used again only when the peer has ACKed it and the NIC has let go of e
 	root.SetIn(std.in)
 	root.SetOut(std.out)
 	root.SetErr(std.err)
-	root.AddCommand(newSend(std), newSink(std), newDemo(std), newLab(std), newBench(std), newProbe(std), newMatrix(std), newRace(std), newRestore(std), newGuard(std), newTrap(), newKeep(std), newVersion(std))
+	root.AddCommand(newSend(std), newSink(std), newDemo(std), newLab(std), newBench(std), newProbe(std), newMatrix(std), newRace(std), newRestore(std), newGuard(std), newTrap(), newKeep(std), newTrace(std), newVersion(std))
 	return root
 }

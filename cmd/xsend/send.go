@@ -129,6 +129,7 @@ func (f *sendFlags) dataplaneFlags(cmd *cobra.Command) {
 	flags.BoolVar(&f.cfg.Audit, "audit", false, "compare payload with what was committed, before each transmission and before a frame is handed back: a difference is named, and ends the run with exit code 1")
 	flags.BoolVar(&f.cfg.Trap, "trap", false, "make a write to a frame that is not its writer's a fault where it is done (slow: for debugging); needs chunks of a page, which is the default with it, and no huge pages")
 	flags.StringVar(&f.cfg.Pcap, "pcap", "", "write what is sent and received to this pcapng `FILE`")
+	flags.StringVar(&f.cfg.Trace, "trace", "", "write the life of each frame and connection to this `FILE`, for xsend trace")
 }
 
 // outputFlags say what is printed.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/xsend/xsend/dataplane"
 	"github.com/xsend/xsend/dataplane/afxdp"
+	"github.com/xsend/xsend/dataplane/trace"
 	"github.com/xsend/xsend/hw/settings"
 	"github.com/xsend/xsend/tcp"
 	"github.com/xsend/xsend/umem"
@@ -102,6 +103,8 @@ type Config struct {
 	// Tap, where set, makes a tap for each queue's poller, which then gets a copy of
 	// every packet sent and received. size is the most bytes of one.
 	Tap func(size int) *dataplane.Tap
+	// Trace, where set, makes a ring for the lifecycle trace of each queue's poller.
+	Trace func(queue int) *trace.Ring
 	// Settings are what the NIC is set to while the session lasts; without a Change it is left alone. Interface and Warn are
 	// the session's.
 	Settings settings.Config

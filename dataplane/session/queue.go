@@ -13,6 +13,7 @@ import (
 	"github.com/xsend/xsend/dataplane/afxdp"
 	"github.com/xsend/xsend/dataplane/asavie"
 	"github.com/xsend/xsend/dataplane/late"
+	"github.com/xsend/xsend/dataplane/trace"
 	"github.com/xsend/xsend/dataplane/witness"
 	"github.com/xsend/xsend/tcp"
 	"github.com/xsend/xsend/umem"
@@ -92,7 +93,7 @@ func (s *Session) openQueue(ctx context.Context, q *queue, d *dataplane.Director
 	}
 	q.poller, err = dataplane.New(dataplane.Config{
 		Pool: pool, Port: q.port, Arena: q.arena, Reopen: s.reopen(q), Release: s.cfg.Release, TrustRX: s.trust, Audit: s.audit, Trap: s.trap,
-		RxFrames: min(rxFrames, q.caps.FillRing), MaxStreams: 1 << 12, Directory: d, Tap: s.tap(), Times: s.cfg.Times, CPU: s.pin(q.index),
+		RxFrames: min(rxFrames, q.caps.FillRing), MaxStreams: 1 << 12, Directory: d, Tap: s.tap(), Trace: s.trace(q.index), Times: s.cfg.Times, CPU: s.pin(q.index),
 	})
 	if err != nil {
 		return err
@@ -243,6 +244,14 @@ func (s *Session) tap() *dataplane.Tap {
 		return nil
 	}
 	return s.cfg.Tap(max(s.cfg.Chunk, s.link.MTU+etherMost))
+}
+
+// trace is a ring of its own for a queue's poller.
+func (s *Session) trace(queue int) *trace.Ring {
+	if s.cfg.Trace == nil {
+		return nil
+	}
+	return s.cfg.Trace(queue)
 }
 
 // checkCPUs tries, on a thread that dies, whether pollers can be pinned.

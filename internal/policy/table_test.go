@@ -17,6 +17,7 @@ var arrows = []struct {
 	{"tcp", []string{"umem", "internal/wire"}},
 	{"dataplane/...", []string{"dataplane/...", "tcp", "umem", "internal/wire", "internal/readv"}},
 	{"dataplane/session/...", []string{"dataplane/...", "hw/...", "xdp-prog", "tcp", "umem", "internal/wire", "internal/steady"}},
+	{"dataplane/trace", []string{"umem"}}, // a format and a ring: who judges it shares nothing with who writes it
 	{"internal/readv", nil},
 	{"hw", []string{"internal/ethtool"}},
 	{"hw/settings", []string{"hw", "internal/ethtool", "internal/steady"}},
@@ -31,6 +32,8 @@ var arrows = []struct {
 	{"internal/uring", nil},
 	{"internal/netem", nil}, // what senders are measured with stands alone
 	{"internal/simnet/...", []string{"internal/simnet/...", "dataplane", "tcp", "umem", "internal/wire"}},
+	// The judge of releases has names and numbers of the dataplane, and no session that could run it.
+	{"internal/lifecycle", []string{"dataplane", "dataplane/trace", "tcp", "umem", "internal/wire", "internal/pcap"}},
 	// What the subcommands do, on top of session.
 	{"internal/...", []string{"internal/...", "dataplane/...", "hw/...", "xdp-prog", "tcp", "umem"}},
 	{"cmd/...", []string{"cmd/...", "internal/...", "dataplane/...", "hw/...", "xdp-prog", "tcp", "umem"}},
@@ -81,6 +84,7 @@ var clockFiles = []string{
 	"dataplane/afxdp/open.go",         // bind is tried again while it is EBUSY
 	"dataplane/asavie/open.go",        // the same
 	"dataplane/trap/monitor.go",       // waits for a process to end
+	"dataplane/trace/writer.go",       // the goroutine that writes the file
 	"dataplane/session/...",           // sets up and takes apart, never in a pass
 	"dataplane/internal/porttest/...", // tests of ports: real kernels need real time
 }

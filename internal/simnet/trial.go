@@ -41,7 +41,9 @@ type Trial struct {
 	WriterSleep tcp.Duration // the writer comes up to so much late
 	Stagger     tcp.Duration // each stream is written to so much later than the one before it
 	TCP         func(*tcp.Config)
+	Poller      func(*dataplane.Config)                     // changes what the poller is made with; nil = nothing
 	Wrap        func(*World, dataplane.Port) dataplane.Port // something between poller and kernel
+	See         func(frame []byte)                          // told of each packet that arrives at the peer or is sent by it; nil = nobody
 	At          []Action
 	OnRelease   func(*Run, *dataplane.Release) // told of each release; nil = nobody
 	NoReopen    bool                           // a queue that dies cannot be opened again
@@ -179,9 +181,10 @@ func (t Trial) start() (*Run, error) {
 	}
 	t.Peer.Promise = pattern
 	r.Peer = w.NewPeer(t.Peer, nil)
-	r.Forward = w.NewLink(t.Forward, r.Peer.Deliver)
+	r.Forward = w.NewLink(t.Forward, r.arrive)
 	r.Forward.Watch(r.onWire)
 	r.Back = w.NewLink(t.Back, func(frame []byte) { r.Kernel().Deliver(frame) })
+	r.Back.Watch(r.See)
 	r.Peer.Reverse(r.Back)
 	if !t.BlackHole {
 		r.Forward.OnTooBig(func(frame []byte, mtu int) { r.Back.Send(TooBig(frame, mtu)) })
@@ -193,6 +196,14 @@ func (t Trial) start() (*Run, error) {
 		return nil, err
 	}
 	return r, nil
+}
+
+// arrive is a packet at the peer.
+func (r *Run) arrive(frame []byte) {
+	if r.See != nil {
+		r.See(frame)
+	}
+	r.Peer.Deliver(frame)
 }
 
 // regionFrames is the least number of frames of a region: what lies behind those of
@@ -221,6 +232,9 @@ func (r *Run) connect() error {
 	cfg := dataplane.Config{Pool: pool, Port: port, Arena: r.arena, Release: r.Release, RxFrames: rxFrames, MaxStreams: max(8, r.Trial.Streams)}
 	if !r.NoReopen {
 		cfg.Reopen = r.open
+	}
+	if r.Trial.Poller != nil {
+		r.Trial.Poller(&cfg)
 	}
 	if r.Poller, err = dataplane.New(cfg); err != nil {
 		return err

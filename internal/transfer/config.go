@@ -98,6 +98,7 @@ type Config struct {
 	Books   bool   // look at who holds the frames ten times a second, and measure how long: Report.Memory
 	Metrics string // serve the books there for Prometheus, HOST:PORT, without a host on the loopback interface; goes with Books. "" = nowhere
 	Pcap    string // write what the engine sent and received to this file
+	Trace   string // write the lifecycle trace to this file
 
 	Version    string            // for the report
 	Title      string            // for the report

@@ -68,10 +68,11 @@ type Report struct {
 	Ledger Ledger  `json:"ledger"`
 	Memory *Memory `json:"memory,omitempty"` // nil without Config.Books
 
-	Audit  *Audit       `json:"audit,omitempty"`  // with Config.Audit
-	Trap   *Trap        `json:"trap,omitempty"`   // with Config.Trap
-	SHA256 string       `json:"sha256,omitempty"` // of what was sent, where all streams sent the same
-	Pcap   *PcapSummary `json:"pcap,omitempty"`
+	Audit  *Audit        `json:"audit,omitempty"`  // with Config.Audit
+	Trap   *Trap         `json:"trap,omitempty"`   // with Config.Trap
+	SHA256 string        `json:"sha256,omitempty"` // of what was sent, where all streams sent the same
+	Pcap   *PcapSummary  `json:"pcap,omitempty"`
+	Trace  *TraceSummary `json:"trace,omitempty"`
 
 	Interrupted bool   `json:"interrupted"`
 	Failed      int    `json:"failed"`          // streams with an error

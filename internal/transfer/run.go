@@ -11,6 +11,7 @@ import (
 
 	"github.com/xsend/xsend/dataplane"
 	"github.com/xsend/xsend/dataplane/session"
+	"github.com/xsend/xsend/dataplane/trace"
 	"github.com/xsend/xsend/internal/metrics"
 	"github.com/xsend/xsend/internal/pcap"
 )
@@ -36,6 +37,7 @@ type run struct {
 	link    string // the interface that the route leaves by
 	input   *input // nil with a pattern
 	capture *pcap.Writer
+	trace   *trace.Writer
 	senders []*sender
 
 	once    sync.Once // the first connection stands
@@ -110,11 +112,19 @@ func (r *run) prepare() (err error) {
 	if err := r.openCapture(&sc); err != nil {
 		return err
 	}
+	if err := r.openTrace(&sc); err != nil {
+		return err
+	}
 	if r.net, err = r.open(r.stop, sc); err != nil {
 		return err
 	}
 	if r.capture != nil {
 		if err := r.capture.Start(); err != nil {
+			return err
+		}
+	}
+	if r.trace != nil {
+		if err := r.trace.Start(); err != nil {
 			return err
 		}
 	}
@@ -327,6 +337,9 @@ func (r *run) close() error {
 	if r.capture != nil {
 		rep.Pcap = &PcapSummary{File: r.cfg.Pcap, Lost: c.TapLost}
 	}
+	if r.trace != nil {
+		rep.Trace = &TraceSummary{File: r.cfg.Trace}
+	}
 	return err
 }
 
@@ -341,6 +354,7 @@ func (r *run) release() {
 		}
 		r.input.close()
 	}
+	r.closeTrace()
 	if r.capture == nil {
 		return
 	}
