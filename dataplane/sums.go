@@ -62,7 +62,7 @@ func (c *Changed) Unwrap() error { return ErrChanged }
 // say that something changed, and not which byte. The first difference ends all streams of all these pollers, with a *Changed as their
 // error; a packet that would have carried changed bytes leaves with an EtherType that nobody takes.
 //
-// It cannot see bytes that changed and changed back between two comparisons, and those that change after the last one under the
+// It does not look at what is sent from the arena, where no writer has a view of it (tcp.HoldDemote), and it cannot see bytes that changed and changed back between two comparisons, and those that change after the last one under the
 // NIC's eyes: package witness does. In a wrong release mode a writer that believes it is what it finds.
 type PayloadAudit struct {
 	first         atomic.Pointer[Changed]

@@ -34,29 +34,14 @@ type Holding struct {
 func ReadHolding(entry []byte) Holding {
 	// Valid as in Share; a copy, so that nothing changes while it is looked at.
 	h := *(*hold)(unsafe.Pointer(unsafe.SliceData(entry[:HoldSize])))
-	return Holding{Kernel: int(h.kernel), Segments: int(h.tcp), Lent: h.lent == byWriter, Who: h.who()}
+	return Holding{Kernel: int(h.kernel), Segments: int(h.tcp), Lent: h.lent == byWriter, Who: holderNames[h.holder()]}
 }
 
-func (h *hold) who() string {
-	switch {
-	case h.quarantined:
-		return "quarantine"
-	case h.lent == byRX:
-		return "the engine, to receive into"
-	case h.lent == byWriter && !h.idle():
-		return "a writer, who was told too early"
-	case h.lent == byWriter:
-		return "a writer"
-	case h.lent == byEngine:
-		return "the engine"
-	case h.tcp > 0 && h.kernel > 0:
-		return "TCP and kernel"
-	case h.tcp > 0:
-		return "TCP"
-	case h.kernel > 0:
-		return "kernel"
-	}
-	return "nobody"
+// holderNames are what a Holding calls the holders.
+var holderNames = [...]string{
+	HeldByNobody: "nobody", HeldByWriter: "a writer", HeldByEngine: "the engine", HeldByTCP: "TCP", HeldByTCPAndKernel: "TCP and kernel",
+	HeldByKernel: "kernel", HeldByFillRing: "the engine, to receive into", HeldByRX: "the engine, to receive into",
+	HeldByQuarantine: "quarantine", HeldAndLent: "a writer, who was told too early",
 }
 
 // WriterBase is the address at which the writers' view begins.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -36,8 +37,10 @@ func TestAuditFindsAWrongMode(t *testing.T) {
 func TestAuditAndTrapOfARightRun(t *testing.T) {
 	for _, flags := range [][]string{{"--audit"}, {"--trap"}, {"--audit", "--trap"}, {"--audit", "--trap", "--sg", "on"}, {"--audit", "--binding", "asavie"}} {
 		t.Run(strings.Join(flags, " "), func(t *testing.T) {
-			t.Parallel()
-			const size = 3_000_000
+			size := 3_000_000
+			if slices.Contains(flags, "--trap") {
+				size = 200_000 // each frame takes four system calls, which interrupt the other processor
+			}
 			r := newRig(t, lab.Config{Loss: 1, LossSeed: 3})
 			path, sum := file(t, size)
 			s, to := r.sink("--once", "--count", "2")
@@ -45,7 +48,7 @@ func TestAuditAndTrapOfARightRun(t *testing.T) {
 			p.want(0)
 			received(t, s, 2, size, sum)
 			rep := p.report()
-			sound(t, rep, 2*size)
+			sound(t, rep, 2*int64(size))
 			on := func(name string) bool { return strings.Contains(strings.Join(flags, " "), name) }
 			if on("--audit") != (rep.at("audit") != nil) || rep.at("audit.changed") != nil || on("--trap") != (rep.at("trap") != nil) || rep.at("trap.stray") != nil {
 				t.Errorf("audit %v, trap %v", rep.at("audit"), rep.at("trap"))

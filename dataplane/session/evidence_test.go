@@ -160,6 +160,7 @@ func TestAuditOfWrongModes(t *testing.T) {
 func TestTrapAndAuditOfAGoodWriter(t *testing.T) {
 	tr := lossy(dataplane.ReleaseAck)
 	tr.session.Audit, tr.session.Trap = true, true
+	tr.bytes = 1 << 20 // each frame takes four system calls, which interrupt the other processor
 	late := tr.lately()
 	late.round = 0 // each would take as long as the latest completion
 	for layout, tr := range map[string]trial{"linear": tr, "scattered": tr.scattered(), "late": late} {
