@@ -8,7 +8,7 @@
 // never touched: a file that is changed is put in place of the original by
 // `go test -overlay`. As compiling takes longest, all mutants of a file are compiled as
 // one (batch.go), and each is run by itself against the tests that its target names
-// (targets.go). As the code stands these need no more than 3 s of CPU; a mutant that
+// (targets.go). As the code stands these need no more than 6 s of CPU; a mutant that
 // needs three times as much is killed.
 //
 // Verdicts are written down as they come (-dir), and a run that was interrupted goes on

@@ -22,7 +22,7 @@ import (
 // multiple of it, or a few seconds. Whoever needs more goes on for ever, and is killed in
 // both senses.
 const (
-	suiteMost   = 3 * time.Second
+	suiteMost   = 6 * time.Second
 	cpuMultiple = 3
 	cpuLeast    = 2 * time.Second
 	idleMost    = 15 * time.Second // without any CPU: it waits for what will never be
