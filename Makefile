@@ -20,7 +20,7 @@ demo: build
 
 # Everything that passes without special hardware; without root the veth tests skip by name.
 test:
-	$(GO) test -timeout 15m ./...
+	$(GO) test -timeout 30m ./...
 
 # What a commit must pass.
 check:
